@@ -1,0 +1,1 @@
+"""One outside system each. An adapter implements ports structurally and turns foreign errors into ours at the call."""

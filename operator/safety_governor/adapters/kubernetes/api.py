@@ -1,0 +1,156 @@
+"""Requests to the API server as plain JSON, with every failure put into one of our classes.
+
+The asyncio client of the `kubernetes` package brings the connection, TLS, kubeconfig and token renewal; objects stay plain
+JSON, because a typed model of another server version refuses what it does not know.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import aiohttp
+from kubernetes.aio import client, config
+
+from safety_governor.api import group
+from safety_governor.domain import errors
+
+Body: TypeAlias = Mapping[str, Any]
+"""A Kubernetes object as JSON; its shape is the API server's."""
+
+TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
+"""A request that takes longer is taken for unanswered."""
+
+MERGE_PATCH = "application/merge-patch+json"
+_AGAIN_LATER = frozenset({401, 408, 429, 500, 502, 503, 504})
+"""401 as well: a projected token is replaced on disk a moment before the client reads it again."""
+
+
+class NotFoundError(errors.ClusterRefusedError):
+    """The object or the resource is not there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """An address and an identity. Never logged."""
+
+    server: str
+    ca_path: str | None
+    insecure: bool
+    scheme: str | None
+    token: str | None = field(repr=False)
+    certificate_path: str | None
+    private_key_path: str | None
+
+
+class Api:
+    """One connection pool to one API server, as one identity."""
+
+    def __init__(self, connection: client.ApiClient) -> None:
+        self._connection = connection
+
+    @classmethod
+    async def connect(cls, *, kubeconfig: str | None = None, context: str | None = None) -> "Api":
+        """From a kubeconfig file, the default one, or the ServiceAccount of the pod, in this order.
+
+        Raises ConfigurationError when there is no usable configuration.
+        """
+        settings = client.Configuration()
+        try:
+            if kubeconfig is None and context is None and await asyncio.to_thread(_in_cluster):
+                config.load_incluster_config(client_configuration=settings)
+            else:
+                await config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=settings)
+        except (config.ConfigException, OSError) as error:
+            raise errors.ConfigurationError(
+                f"no connection to a cluster: {error}. Set KUBECONFIG or --kubeconfig to a file that names one, or run in a pod"
+            ) from error
+        return cls(client.ApiClient(configuration=settings))
+
+    async def credentials(self) -> "Credentials":
+        """How to reach the same server as the same identity, for whoever brings a client of his own. Tokens are fresh."""
+        settings = self._connection.configuration
+        scheme, _, token = (await settings.get_api_key_with_prefix("BearerToken", alias="authorization") or "").rpartition(" ")
+        return Credentials(
+            server=settings.host,
+            ca_path=settings.ssl_ca_cert,
+            insecure=not settings.verify_ssl,
+            scheme=scheme or None,
+            token=token or None,
+            certificate_path=settings.cert_file,
+            private_key_path=settings.key_file,
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._connection.close()
+
+    async def get(self, path: str, *, query: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 - JSON of the API server
+        """Read. Raises NotFoundError, ClusterUnavailableError or ClusterRefusedError."""
+        return await self._request("GET", path, query=query)
+
+    async def post(self, path: str, body: Body) -> Any:  # noqa: ANN401
+        """Create. Raises ConflictError when it is there already."""
+        return await self._request("POST", path, body=body)
+
+    async def put(self, path: str, body: Body) -> Any:  # noqa: ANN401
+        """Replace exactly the version whose resourceVersion the body names. Raises ConflictError when it was changed since."""
+        return await self._request("PUT", path, body=body)
+
+    async def patch(self, path: str, body: Body, *, impersonate: str | None = None) -> Any:  # noqa: ANN401
+        """Merge-patch, possibly as another user. Raises ConflictError when the body names a resourceVersion that is not current."""
+        return await self._request("PATCH", path, body=body, impersonate=impersonate)
+
+    async def _request(
+        self, method: str, path: str, *, body: Body | None = None, query: Mapping[str, str] | None = None, impersonate: str | None = None
+    ) -> Any:  # noqa: ANN401
+        headers = {"Accept": "application/json", "Content-Type": MERGE_PATCH if method == "PATCH" else "application/json"}
+        if impersonate:
+            headers["Impersonate-User"] = impersonate
+        parameters = dict(query or {})
+        if method != "GET":
+            parameters |= {"fieldManager": group.FIELD_MANAGER, "fieldValidation": "Strict"}
+        prepared = await self._connection.param_serialize(
+            method=method,
+            resource_path=path,
+            query_params=list(parameters.items()),
+            header_params=headers,
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        what = f"{method} {path}"
+        try:
+            response = await self._connection.call_api(*prepared, _request_timeout=TIMEOUT)
+            text = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise errors.ClusterUnavailableError(
+                f"the API server does not answer ({what}: {type(error).__name__}); the incident waits and is tried again"
+            ) from error
+        if response.status < 300:
+            return json.loads(text)
+        raise _failure(response.status, text, what, response.headers.get("Retry-After"))
+
+
+def _in_cluster() -> bool:
+    try:
+        config.load_incluster_config(client_configuration=client.Configuration())
+    except config.ConfigException:
+        return False
+    return True
+
+
+def _failure(status: int, text: bytes, what: str, retry_after: str | None) -> errors.GovernorError:
+    try:
+        message = str(json.loads(text).get("message", ""))
+    except (ValueError, AttributeError):
+        message = text[:200].decode(errors="replace")
+    said = f"the API server answered {status} to {what}: {message}"
+    if status == 409:
+        return errors.ConflictError(said)
+    if status in _AGAIN_LATER:
+        asked = float(retry_after) if retry_after and retry_after.isdigit() else None
+        return errors.ClusterUnavailableError(f"{said}; the incident waits and is tried again", retry_after=asked)
+    if status == 404:
+        return NotFoundError(said)
+    return errors.ClusterRefusedError(said)

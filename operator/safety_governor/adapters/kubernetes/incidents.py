@@ -1,0 +1,83 @@
+"""Incidents on the API server. Status is replaced as a whole, and only against the version that was read."""
+
+import hashlib
+from datetime import datetime
+
+import structlog
+
+from safety_governor.adapters.kubernetes.api import Api, NotFoundError
+from safety_governor.api import group, v1alpha1
+from safety_governor.domain import errors, values
+
+_log = structlog.get_logger()
+
+
+class ClusterIncidents:
+    """Reads incidents, writes their status, leaves Events on them."""
+
+    def __init__(self, api: Api, *, reporter: str) -> None:
+        self._api = api
+        self._reporter = reporter
+
+    async def find(self, namespace: str, name: str) -> v1alpha1.Incident | None:
+        """As it is now; None when it was deleted."""
+        try:
+            return v1alpha1.Incident.read(await self._api.get(_path(namespace, name)))
+        except NotFoundError:
+            return None
+
+    async def record_status(self, incident: v1alpha1.Incident, status: v1alpha1.IncidentStatus) -> v1alpha1.Incident:
+        """Replace the status of exactly this version. Raises ConflictError when the incident was changed since."""
+        metadata = incident.metadata
+        body = {
+            "apiVersion": group.API_VERSION,
+            "kind": group.INCIDENT_KIND,
+            "metadata": {"name": metadata.name, "namespace": metadata.namespace, "resourceVersion": metadata.resource_version},
+            # The server takes spec from what is stored; it stands here because the schema requires it.
+            "spec": incident.spec.model_dump(mode="json", exclude_defaults=True),
+            # Empty texts and lists say nothing; what is known to be empty has no empty default and stays.
+            "status": {**status.model_dump(mode="json", exclude_defaults=True), "phase": status.phase},
+        }
+        return v1alpha1.Incident.read(await self._api.put(f"{_path(metadata.namespace, metadata.name)}/status", body))
+
+    async def announce(self, incident: v1alpha1.Incident, *, reason: str, message: str, warning: bool) -> None:
+        """Leave one Event for one decision; the same decision announced twice is one Event."""
+        gate = incident.status.gate
+        once = hashlib.sha256(f"{incident.metadata.uid}{reason}{message}{gate.plan_digest if gate else ''}".encode()).hexdigest()[:16]
+        now = f"{_moment(incident):%Y-%m-%dT%H:%M:%S.%fZ}"
+        body = {
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {"name": f"{incident.metadata.name[:230]}.{once}", "namespace": incident.metadata.namespace},
+            "eventTime": now,
+            "reportingController": f"{group.GROUP}/operator",
+            "reportingInstance": self._reporter[:128],
+            "action": "Gate",
+            "reason": reason,
+            "type": "Warning" if warning else "Normal",
+            "note": values.clip(message, 1000),
+            "regarding": {
+                "apiVersion": group.API_VERSION,
+                "kind": group.INCIDENT_KIND,
+                "name": incident.metadata.name,
+                "namespace": incident.metadata.namespace,
+                "uid": incident.metadata.uid,
+            },
+        }
+        try:
+            await self._api.post(f"/apis/events.k8s.io/v1/namespaces/{incident.metadata.namespace}/events", body)
+        except errors.ConflictError:
+            return
+        except errors.GovernorError as error:
+            _log.warning("an Event could not be left; the decision itself is in the status", incident=incident.key, error=str(error))
+
+
+def _moment(incident: v1alpha1.Incident) -> datetime:
+    gate = incident.status.gate
+    moment = gate.decided_at if gate else incident.metadata.creation_timestamp
+    assert moment is not None, "every stored object has a creation time"  # noqa: S101
+    return moment
+
+
+def _path(namespace: str, name: str) -> str:
+    return f"/apis/{group.GROUP}/{group.VERSION}/namespaces/{namespace}/{group.INCIDENTS}/{name}"

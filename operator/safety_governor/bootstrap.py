@@ -1,0 +1,115 @@
+"""The composition root: the only place that knows which adapter serves which port."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from safety_governor.adapters import assumed, clock, document_files, offline
+from safety_governor.adapters.embedded import EmbeddedKnowledge
+from safety_governor.adapters.kubernetes import api, guardrails, incidents, lease, preflight, workloads
+from safety_governor.api import v1alpha1
+from safety_governor.domain import documents
+from safety_governor.pipeline import attendant, ports, runner
+from safety_governor.pipeline.stages import approve, claim, compress, execute, gate, plan, stress, verify
+from safety_governor.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """What the operator process consists of."""
+
+    attendant: attendant.Attendant
+    lease: lease.Lease
+    credentials: Callable[[], Awaitable[api.Credentials]]
+
+
+@asynccontextmanager
+async def operator(settings: Settings, *, kubeconfig: str | None) -> AsyncIterator[Operator]:
+    """Connect, check what must be in place, and wire the pipeline. Raises ConfigurationError with all that is missing."""
+    async with AsyncExitStack() as stack:
+        connection = await api.Api.connect(kubeconfig=kubeconfig)
+        stack.push_async_callback(connection.close)
+        await preflight.check(connection, lease_namespace=settings.namespace)
+        knowledge = EmbeddedKnowledge.open(settings.store)
+        stack.callback(knowledge.close)
+        time = clock.SystemClock()
+        leadership = lease.Lease(connection, namespace=settings.namespace, name=settings.lease, holder=settings.identity, now=time.now)
+        stages = _stages(
+            settings,
+            knowledge=knowledge,
+            targets=workloads.ClusterWorkloads(connection),
+            rails=guardrails.ClusterGuardrails(connection),
+            fence=leadership,
+        )
+        yield Operator(
+            attendant=attendant.Attendant(
+                incidents=incidents.ClusterIncidents(connection, reporter=settings.identity),
+                runner=runner.Runner(stages=stages, clock=time),
+                clock=time,
+                patience=settings.patience,
+            ),
+            lease=leadership,
+            credentials=connection.credentials,
+        )
+
+
+def _stages(
+    settings: Settings, *, knowledge: ports.Knowledge, targets: ports.Workloads, rails: ports.Guardrails, fence: ports.Fence
+) -> runner.Stages:
+    agent = offline.OfflineAgent(knowledge)
+    return runner.Stages(
+        plan=plan.Plan(agent=agent, knowledge=knowledge),
+        stress=stress.Stress(agent=agent, knowledge=knowledge),
+        compress=compress.Compress(),
+        gate=gate.Gate(knowledge=knowledge, targets=targets, rails=rails, thresholds=settings.gate, expiry=settings.approval_expiry),
+        approve=approve.Approve(),
+        claim=claim.Claim(targets=targets, rails=rails, fence=fence),
+        execute=execute.Execute(targets=targets, fence=fence),
+        verify=verify.Verify(targets=targets, timeout=settings.verify_timeout),
+    )
+
+
+def rehearsal(settings: Settings, knowledge: ports.Knowledge) -> tuple[runner.Runner, Callable[[], datetime]]:
+    """The pipeline without a cluster: the target is assumed to exist and its namespace to allow restarts."""
+    time = clock.SystemClock()
+    cluster = assumed.AssumedCluster()
+    stages = _stages(settings, knowledge=knowledge, targets=cluster, rails=cluster, fence=cluster)
+    return runner.Runner(stages=stages, clock=time), time.now
+
+
+def open_store(path: Path, *, create: bool = False) -> EmbeddedKnowledge:
+    """The embedded store. Raises KnowledgeUnavailableError when it cannot be read."""
+    return EmbeddedKnowledge.open(path, create=create)
+
+
+def reader(store: EmbeddedKnowledge) -> Callable[[Sequence[Path]], Sequence[document_files.File]]:
+    """Reads files into documents; references to runbooks are looked up in the store as well."""
+
+    def read(paths: Sequence[Path]) -> Sequence[document_files.File]:
+        return document_files.read(paths, now=clock.SystemClock().now(), stored_runbook=store.stored_runbook)
+
+    return read
+
+
+def knowledge_of(paths: Sequence[Path]) -> tuple[EmbeddedKnowledge, Sequence[str]]:
+    """A store in memory with the documents of these files, and what is wrong with them."""
+    store = EmbeddedKnowledge.in_memory()
+    files = reader(store)(paths)
+    store.replace_documents([document for file in files for document in file.documents])
+    return store, [f"{file.path}:{problem.line or 1}: {problem.field} {problem.message}" for file in files for problem in file.problems]
+
+
+def naive_action(runbook: documents.Runbook) -> str:
+    """What an agent without a gate does: the recommended action of the first hit, at once."""
+    return runbook.recommended_action
+
+
+async def fetch_incident(*, namespace: str, name: str, kubeconfig: str | None) -> v1alpha1.Incident | None:
+    """One incident of the cluster."""
+    connection = await api.Api.connect(kubeconfig=kubeconfig)
+    try:
+        return await incidents.ClusterIncidents(connection, reporter="cli").find(namespace, name)
+    finally:
+        await connection.close()

@@ -1,0 +1,110 @@
+"""The commands and their options. What they do stands in a module each, imported when the command runs."""
+
+import asyncio
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from safety_governor.settings import Settings
+
+EXIT_ERROR = 1
+EXIT_BLOCKED = 3
+
+_kubeconfig = click.option(
+    "--kubeconfig", envvar="KUBECONFIG", type=click.Path(dir_okay=False), help="Cluster to talk to. [default: as kubectl]"
+)
+_store = click.option("--store", type=click.Path(path_type=Path, dir_okay=False), help="File of the embedded store. [env: GOVERNOR_STORE]")
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_store
+@click.option("--keep-going", is_flag=True, help="Load the good files although others are refused.")
+def load(paths: tuple[Path, ...], store: Path | None, *, keep_going: bool) -> None:
+    """Load runbooks, evidence, policies and logs into the store.
+
+    PATHS are files or folders of JSON, YAML and Markdown. A file that is refused is named with line and field, and
+    nothing is loaded, unless --keep-going is given. Loading the same files again changes nothing.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from safety_governor import bootstrap  # noqa: PLC0415
+    from safety_governor.cli import load as loading  # noqa: PLC0415
+    from safety_governor.domain import errors  # noqa: PLC0415
+
+    try:
+        kept = bootstrap.open_store(_settings(store).store, create=True)
+    except errors.KnowledgeUnavailableError as error:
+        click.echo(f"safety-governor load: {error}", err=True)
+        sys.exit(EXIT_ERROR)
+    with contextlib.closing(kept):
+        sys.exit(loading.run(list(paths), read=bootstrap.reader(kept), store=kept, keep_going=keep_going, console=Console()))
+
+
+@click.command()
+@_kubeconfig
+@_store
+def operator(kubeconfig: str | None, store: Path | None) -> None:
+    """Run the operator: attend every Incident of the cluster.
+
+    Settings are environment variables GOVERNOR_*. Exit codes: 0 told to stop, 1 cannot start, 4 lost the Lease,
+    5 lost the cluster.
+    """
+    from safety_governor.cli import operate  # noqa: PLC0415
+
+    settings = _settings(store)
+    sys.exit(asyncio.run(operate.run(settings, kubeconfig=kubeconfig)))
+
+
+@click.command("try")
+@click.argument("incidents", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--knowledge", multiple=True, type=click.Path(path_type=Path), help="Files to load for this rehearsal only, instead of the store."
+)
+@_store
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--compare-naive", is_flag=True, help="Show beside it what an agent without a gate would have done.")
+def rehearse(incidents: tuple[Path, ...], knowledge: tuple[Path, ...], store: Path | None, output: str, *, compare_naive: bool) -> None:
+    """Rehearse incidents without a cluster: Plan to Gate, here and now.
+
+    INCIDENTS are manifests as kubectl apply takes them. The target is assumed to exist and its namespace to allow
+    restarts. Exit codes: 0 every one would be executed, 3 at least one is blocked or handed over, 1 an error.
+    """
+    from safety_governor.cli import rehearsal  # noqa: PLC0415
+
+    settings = _settings(store)
+    asked = rehearsal.Request(manifests=incidents, knowledge=knowledge, as_json=output == "json", compare_naive=compare_naive)
+    sys.exit(asyncio.run(rehearsal.run(settings, asked)))
+
+
+@click.command()
+@click.argument("incident")
+@_kubeconfig
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def why(incident: str, kubeconfig: str | None, output: str) -> None:
+    """Tell an incident's decision from its resource.
+
+    INCIDENT is NAMESPACE/NAME, or - to read the resource (YAML or JSON) from standard input.
+    """
+    from safety_governor.cli import explain  # noqa: PLC0415
+
+    sys.exit(asyncio.run(explain.run(incident, kubeconfig=kubeconfig, as_json=output == "json")))
+
+
+def _settings(store: Path | None) -> "Settings":
+    import pydantic  # noqa: PLC0415
+
+    from safety_governor.settings import Settings  # noqa: PLC0415
+
+    try:
+        settings = Settings()
+        return settings if store is None else settings.model_copy(update={"store": store})
+    except pydantic.ValidationError as error:
+        for problem in error.errors(include_url=False, include_input=False):
+            name = "GOVERNOR_" + "__".join(str(part) for part in problem["loc"]).upper()
+            click.echo(f"safety-governor: {name}: {problem['msg']}", err=True)
+        sys.exit(EXIT_ERROR)

@@ -1,0 +1,47 @@
+"""`safety-governor why`: the decision, told from the resource alone."""
+
+import json
+import sys
+
+import pydantic
+import yaml
+from rich.console import Console
+
+from safety_governor import bootstrap
+from safety_governor.api import v1alpha1
+from safety_governor.cli import story
+from safety_governor.domain import errors
+
+EXIT_ERROR = 1
+
+
+async def run(reference: str, *, kubeconfig: str | None, as_json: bool) -> int:
+    """Print the story of one incident; returns the exit code."""
+    complain = Console(stderr=True, highlight=False)
+    try:
+        incident = _from_standard_input() if reference == "-" else await _from_cluster(reference, kubeconfig)
+    except (errors.GovernorError, ValueError) as error:
+        complain.print(f"safety-governor why: {error}", soft_wrap=True)
+        return EXIT_ERROR
+    if as_json:
+        print(json.dumps(incident.status.model_dump(mode="json", exclude_none=True), indent=2))  # noqa: T201 - for other programs
+    else:
+        story.tell(incident, Console(highlight=False))
+    return 0
+
+
+async def _from_cluster(reference: str, kubeconfig: str | None) -> v1alpha1.Incident:
+    namespace, slash, name = reference.partition("/")
+    if not (slash and namespace and name):
+        raise ValueError(f"{reference!r} is not NAMESPACE/NAME, for example shop/payments-slow")
+    found = await bootstrap.fetch_incident(namespace=namespace, name=name, kubeconfig=kubeconfig)
+    if found is None:
+        raise ValueError(f"there is no incident {name!r} in namespace {namespace!r}; `kubectl get incidents -A` lists them all")
+    return found
+
+
+def _from_standard_input() -> v1alpha1.Incident:
+    try:
+        return v1alpha1.Incident.read(yaml.safe_load(sys.stdin))
+    except (yaml.YAMLError, pydantic.ValidationError) as error:
+        raise ValueError(f"standard input is not an Incident: {error}") from error

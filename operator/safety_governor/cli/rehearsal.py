@@ -1,0 +1,125 @@
+"""`safety-governor try`: Plan to Gate in this process, and beside it what an agent without a gate would have done."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydantic
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from safety_governor import bootstrap
+from safety_governor.api import progress, v1alpha1
+from safety_governor.cli import story
+from safety_governor.domain import errors, lifecycle, values, verdicts
+from safety_governor.pipeline import ports
+from safety_governor.settings import Settings
+
+EXIT_EXECUTE, EXIT_ERROR, EXIT_BLOCKED = 0, 1, 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What was asked for on the command line."""
+
+    manifests: Sequence[Path]
+    knowledge: Sequence[Path]
+    as_json: bool
+    compare_naive: bool
+
+
+async def run(settings: Settings, request: Request) -> int:
+    """Print every decision; returns the exit code."""
+    console, complain = Console(highlight=False), Console(stderr=True, highlight=False)
+    try:
+        incidents = [incident for path in request.manifests for incident in _read(path)]
+        knowledge = _knowledge(settings, request.knowledge)
+        rehearsed = [await _rehearse(settings, knowledge, incident) for incident in incidents]
+        naive = [await _naive(knowledge, incident) for incident in incidents] if request.compare_naive else []
+    except (errors.GovernorError, OSError, ValueError) as error:
+        complain.print(f"safety-governor try: {error}", soft_wrap=True, markup=False)
+        return EXIT_ERROR
+    if request.as_json:
+        print(json.dumps([_as_json(one) for one in rehearsed], indent=2))  # noqa: T201 - for other programs
+    elif request.compare_naive:
+        console.print(_comparison(rehearsed, naive))
+    else:
+        for number, incident in enumerate(rehearsed):
+            if number:
+                console.rule(style="dim")
+            story.tell(incident, console)
+        console.print("\n[dim]A rehearsal: the target is assumed to exist and its namespace to allow restarts; nothing was touched.[/]")
+    return EXIT_EXECUTE if all(_executes(one) for one in rehearsed) else EXIT_BLOCKED
+
+
+def _executes(incident: v1alpha1.Incident) -> bool:
+    return incident.status.gate is not None and incident.status.gate.decision is verdicts.Decision.EXECUTE
+
+
+def _read(path: Path) -> list[v1alpha1.Incident]:
+    try:
+        bodies = [body for body in yaml.safe_load_all(path.read_text(encoding="utf-8")) if body]
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not YAML: {error}") from error
+    found = []
+    for body in bodies:
+        if not isinstance(body, dict) or body.get("kind") != "Incident":
+            continue
+        metadata = {"namespace": "default", "uid": "rehearsal", **(body.get("metadata") or {})}
+        known = {key: metadata[key] for key in ("name", "namespace", "uid") if key in metadata}
+        try:
+            # Strictly, as kubectl and the API server do; only status is passed over, as they do, too.
+            found.append(v1alpha1.Incident.model_validate({**{k: v for k, v in body.items() if k != "status"}, "metadata": known}))
+        except pydantic.ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise ValueError(f"{path}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
+    if not found:
+        raise ValueError(f"{path} holds no Incident")
+    return found
+
+
+def _knowledge(settings: Settings, paths: Sequence[Path]) -> ports.Knowledge:
+    if not paths:
+        return bootstrap.open_store(settings.store)
+    store, problems = bootstrap.knowledge_of(paths)
+    if problems:
+        raise ValueError("\n".join(problems))
+    return store
+
+
+async def _rehearse(settings: Settings, knowledge: ports.Knowledge, incident: v1alpha1.Incident) -> v1alpha1.Incident:
+    runner, now = bootstrap.rehearsal(settings, knowledge)
+    outcome = await runner.advance(incident)
+    status = progress.described(incident, outcome.status, now=now())
+    phase = lifecycle.Phase.GATED if status.execution else status.phase
+    return incident.model_copy(update={"status": status.model_copy(update={"execution": None, "phase": phase})})
+
+
+async def _naive(knowledge: ports.Knowledge, incident: v1alpha1.Incident) -> str:
+    query = "\n".join((incident.spec.summary, *incident.spec.symptoms))
+    hits = await knowledge.search_runbooks(query, service=incident.spec.service, limit=1)
+    return bootstrap.naive_action(hits[0].document) if hits else "nothing"
+
+
+def _as_json(incident: v1alpha1.Incident) -> dict[str, object]:
+    status = incident.status.model_dump(mode="json", exclude_none=True)
+    return {"incident": incident.key, **{part: status[part] for part in ("plan", "stress", "compress", "gate") if part in status}}
+
+
+def _comparison(rehearsed: Sequence[v1alpha1.Incident], naive: Sequence[str]) -> Table:
+    table = Table(
+        title="The same incidents, without and with the gate", title_justify="left", box=None, padding=(0, 2), header_style="bold"
+    )
+    for heading in ("INCIDENT", "SEVERITY", "WITHOUT: DOES AT ONCE", "WITH: DECIDES", "TAKES", "BECAUSE"):
+        table.add_column(heading, overflow="fold")
+    for incident, action in zip(rehearsed, naive, strict=True):
+        gate = incident.status.gate
+        if gate is None:
+            continue
+        takes = "nothing" if gate.decision is verdicts.Decision.EXECUTE else gate.required_approval.value
+        if gate.required_approval is values.Release.IMPOSSIBLE:
+            takes = "people" if gate.decision is verdicts.Decision.HAND_OVER else "cannot be released"
+        table.add_row(incident.metadata.name, incident.spec.severity, action, gate.decision, takes, gate.reason.replace(",", "\n"))
+    return table

@@ -1,0 +1,172 @@
+"""An incident told for people: what is proposed, what speaks against it, what it takes. Reads the resource and nothing else."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+
+from safety_governor.api import records, v1alpha1
+from safety_governor.domain import digests, ledger, lifecycle, values
+
+_STYLES = {
+    lifecycle.Phase.RESOLVED: "green",
+    lifecycle.Phase.GATED: "green",
+    lifecycle.Phase.EXECUTING: "cyan",
+    lifecycle.Phase.VERIFYING: "cyan",
+    lifecycle.Phase.AWAITING_APPROVAL: "yellow",
+    lifecycle.Phase.HANDED_OVER: "yellow",
+}
+
+
+def tell(incident: v1alpha1.Incident, console: Console) -> None:
+    """Print the whole story."""
+    spec, status = incident.spec, incident.status
+    style = _STYLES.get(lifecycle.Phase(status.phase), "red") if status.phase in set(lifecycle.Phase) else "white"
+    console.print(f"[bold]{escape(incident.key)}[/]  {spec.service}, {spec.severity}  [{style}]{status.phase}[/]", soft_wrap=True)
+    console.print(Padding(escape(f"“{values.clip(' '.join(spec.summary.split()), 300)}”"), (0, 0, 0, 2)))
+    _tell_plan(incident, console)
+    _tell_gate(status, console)
+    _tell_evidence(status, console)
+    _tell_approval(incident, console)
+    _tell_execution(status, console)
+    _tell_stalled(status, console)
+
+
+def _head(console: Console, title: str, text: str) -> None:
+    console.print()
+    console.print(f"[bold]{title:<10}[/]{text}", soft_wrap=True)
+
+
+def _grid(console: Console, rows: Sequence[Sequence[str]], *, indent: int = 10) -> None:
+    table = Table.grid(padding=(0, 2))
+    for column in range(max(len(row) for row in rows)):
+        table.add_column(overflow="fold", no_wrap=column == 0)
+    for row in rows:
+        table.add_row(*row)
+    console.print(Padding(table, (0, 0, 0, indent)))
+
+
+def _tell_plan(incident: v1alpha1.Incident, console: Console) -> None:
+    plan = incident.status.plan
+    if plan is None:
+        _head(console, "Plan", "not made yet")
+        return
+    if plan.action is None:
+        _head(console, "Plan", escape(plan.resolution_detail))
+        return
+    source = (
+        f" of runbook [cyan]{escape(plan.runbook)}[/] ({escape(plan.runbook_title)})"
+        if plan.runbook
+        else f": {escape(plan.resolution_detail)}"
+    )
+    _head(console, "Plan", f"[bold]{escape(plan.action)}[/]{source}")
+    target = incident.target
+    rows = []
+    for number, step in enumerate(plan.steps, start=1):
+        what = escape(values.clip(" ".join(step.text.split()), 240))
+        where = "" if step.type is values.ActionType.MANUAL else f" {target.kind}/{target.name}"
+        rows.append((f"{number}.", f"{step.type}{where}" + (f" [dim]{what}[/]" if what else "")))
+    if rows:
+        _grid(console, rows)
+
+
+def _tell_gate(status: v1alpha1.IncidentStatus, console: Console) -> None:
+    gate = status.gate
+    if gate is None:
+        _head(console, "Gate", "has not decided yet")
+        return
+    shift = f"  confidence {gate.confidence.replace('->', ' → ')}" if gate.confidence else ""
+    _head(console, "Gate", f"[bold]{gate.decision}[/]{shift}  [dim]{digests.short(gate.plan_digest)}, gate version {gate.version}[/]")
+    if not gate.findings:
+        console.print(Padding("[green]✓[/] no check fired", (0, 0, 0, 10)))
+        return
+    for finding in gate.findings:
+        warns = finding.release is values.Release.NOT_NEEDED
+        mark, release = ("[yellow]![/]", "warning") if warns else ("[red]✗[/]", _released_by(finding.release))
+        measured = f"measured {finding.measured}, allowed {finding.threshold}"
+        console.print(Padding(f"{mark} [bold]{finding.check}[/]  {escape(measured)}  [dim]{release}[/]", (0, 0, 0, 10)))
+        console.print(Padding(escape(finding.message), (0, 0, 0, 12)))
+
+
+def _released_by(release: values.Release) -> str:
+    return "no approval releases it" if release is values.Release.IMPOSSIBLE else f"released by {release}"
+
+
+def _tell_evidence(status: v1alpha1.IncidentStatus, console: Console) -> None:
+    stress = status.stress
+    if stress is None:
+        return
+    if stress.ledger is None:
+        _head(console, "Evidence", "unknown")
+    else:
+        counted = (
+            f"{stress.contradiction_count} contradicted, coverage {stress.evidence_coverage:.0%}"
+            if stress.ledger.claims
+            else "no claim to check"
+        )
+        _head(console, "Evidence", counted)
+        for entry in stress.ledger.claims:
+            _tell_entry(entry, console, title="claim")
+        if stress.ledger.action is not None:
+            _tell_entry(stress.ledger.action, console, title="action")
+    for unknown in stress.unknowns:
+        console.print(Padding(f"[yellow]?[/] {escape(unknown)}", (0, 0, 0, 10)))
+
+
+def _tell_entry(entry: ledger.Entry, console: Console, *, title: str) -> None:
+    found = entry.supporting or entry.contradicting or entry.unchecked
+    if title == "action" and not found:
+        return
+    console.print(Padding(f"[dim]{title}[/] {escape(entry.claim)}" + ("" if found else " [dim](nothing on record)[/]"), (0, 0, 0, 10)))
+    rows = [("[green]for[/]", escape(one.document), f"[dim]{escape(one.excerpt)}[/]") for one in entry.supporting]
+    rows += [("[red]against[/]", escape(one.document), f"[dim]{escape(one.excerpt)}[/]") for one in entry.contradicting]
+    rows += [("[yellow]not believed[/]", escape(one.document), f"[dim]{one.why}[/]") for one in entry.unchecked]
+    if rows:
+        _grid(console, rows, indent=12)
+
+
+def _tell_approval(incident: v1alpha1.Incident, console: Console) -> None:
+    status = incident.status
+    gate, approval = status.gate, status.approval
+    if gate is None or approval is None:
+        return
+    _head(console, "Approval", escape(approval.summary))
+    for refusal in approval.refusals:
+        console.print(Padding(f"[red]refused[/] {refusal.decision} by {escape(refusal.approver)}: {escape(refusal.why)}", (0, 0, 0, 10)))
+    if status.phase != lifecycle.Phase.AWAITING_APPROVAL:
+        return
+    console.print(Padding(f"until {gate.expires_at}; after that the incident expires, which is a denial. To decide:", (0, 0, 0, 10)))
+    console.print(command_for(incident, gate), soft_wrap=True, markup=False, highlight=False)
+
+
+def command_for(incident: v1alpha1.Incident, gate: records.Gate) -> str:
+    """The kubectl command with which a person releases what is gated now."""
+    reason = ',"reason":"WHY, IN AT LEAST 20 CHARACTERS"' if gate.required_approval is values.Release.FORCE_OVERRIDE else ""
+    who = "'\"$(kubectl auth whoami -o jsonpath='{.status.userInfo.username}')\"'"
+    body = (
+        f'{{"spec":{{"approval":{{"decision":"{gate.required_approval}","planDigest":"{gate.plan_digest}","approver":"{who}"{reason}}}}}}}'
+    )
+    return f"  kubectl -n {incident.metadata.namespace} patch incident {incident.metadata.name} --type=merge -p '{body}'"
+
+
+def _tell_execution(status: v1alpha1.IncidentStatus, console: Console) -> None:
+    execution = status.execution
+    if execution is None:
+        return
+    _head(console, "Execution", escape(execution.held_because) or f"by {escape(execution.holder)}")
+    rows = [
+        (one.state, f"{one.type} {one.target.kind}/{one.target.name}", escape(one.message), f"[dim]{digests.short(one.key)}[/]")
+        for one in execution.actions
+    ]
+    if rows:
+        _grid(console, rows)
+    if status.verification is not None:
+        console.print(Padding(f"[bold]{status.verification.outcome}[/]: {escape(status.verification.message)}", (0, 0, 0, 10)))
+
+
+def _tell_stalled(status: v1alpha1.IncidentStatus, console: Console) -> None:
+    stalled = next((one for one in status.conditions if one.type == "Stalled" and one.status == "True" and one.message), None)
+    if stalled is not None:
+        _head(console, "Waiting", escape(f"{stalled.reason}: {stalled.message}"))

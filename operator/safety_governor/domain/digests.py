@@ -1,0 +1,28 @@
+"""Digests over canonical JSON (RFC 8785): the same content has the same digest, whatever wrote it and in whatever order."""
+
+import hashlib
+from typing import TypeAlias
+
+import rfc8785
+from pydantic import BaseModel, JsonValue
+
+Digestible: TypeAlias = BaseModel | JsonValue
+
+
+def _plain(content: Digestible) -> JsonValue:
+    return content.model_dump(mode="json", exclude_none=True) if isinstance(content, BaseModel) else content
+
+
+def digest(content: Digestible) -> str:
+    """`sha256:<64 hex digits>` of the canonical JSON of the content. Absent and null are the same."""
+    return "sha256:" + hashlib.sha256(rfc8785.dumps(_plain(content))).hexdigest()
+
+
+def digest_of(**parts: Digestible) -> str:
+    """The digest of several named parts, any of which may be a value."""
+    return digest({name: _plain(part) for name, part in parts.items()})
+
+
+def short(full: str) -> str:
+    """The form that people read: `sha256:1a2b3c4d5e6f…`."""
+    return full[: len("sha256:") + 12] + "…"

@@ -1,0 +1,62 @@
+"""Everything that can go wrong, by what the governor does about it.
+
+GovernorError
+├── RetryableError          try again later; the incident waits and says for what
+│   ├── KnowledgeUnavailableError
+│   ├── ClusterUnavailableError
+│   ├── AgentUnavailableError
+│   └── NotLeaderError
+├── ConflictError           somebody else changed the resource; read again and decide again
+└── TerminalError           trying again cannot help; the incident ends in Failed with this text
+    ├── ClusterRefusedError
+    └── ConfigurationError
+
+A text says what happened, what it means for the incident and what to do next.
+"""
+
+
+class GovernorError(Exception):
+    """The root of all errors that the governor raises itself."""
+
+
+class RetryableError(GovernorError):
+    """It may work later."""
+
+
+class KnowledgeUnavailableError(RetryableError):
+    """The store of runbooks, evidence, policies and logs did not answer."""
+
+
+class ClusterUnavailableError(RetryableError):
+    """The API server did not answer, or asked to come back later.
+
+    `retry_after` is the number of seconds it asked for, if it did.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class AgentUnavailableError(RetryableError):
+    """The agent did not answer."""
+
+
+class NotLeaderError(RetryableError):
+    """The Lease is not certainly ours any more, so nothing may be done with it."""
+
+
+class ConflictError(GovernorError):
+    """The resource was changed since it was read; nothing was written."""
+
+
+class TerminalError(GovernorError):
+    """Trying again cannot help."""
+
+
+class ClusterRefusedError(TerminalError):
+    """The API server refused for good: forbidden, invalid, or not there."""
+
+
+class ConfigurationError(TerminalError):
+    """The process cannot start or go on with the configuration that it was given."""

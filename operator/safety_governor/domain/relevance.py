@@ -1,0 +1,190 @@
+"""Whether a piece of text has to do with a claim, by the words they share.
+
+A search engine's score orders hits but means nothing by itself, and differs between stores. What counts as evidence
+for or against a claim must not: it is decided here, from the words alone. Contradiction needs less than support, because
+missing one costs an outage and suspecting one too many costs a question to a person.
+"""
+
+import re
+
+import snowballstemmer
+
+from safety_governor.domain import documents
+
+SUPPORT_SHARE = 0.5
+"""The share of a claim's words that a document must contain to be taken as support."""
+CONTRADICTION_SHARE = 0.3
+"""The share of a claim's words that a document must contain to be taken as a contradiction."""
+LEAST_SHARED = 2
+"""One shared word is a coincidence."""
+
+_WORD = re.compile(r"[A-Za-z][a-z]+|[A-Z]+(?![a-z])|\d+")
+_EMPTY = frozenset(
+    [
+        "a",
+        "about",
+        "after",
+        "again",
+        "all",
+        "also",
+        "an",
+        "and",
+        "any",
+        "are",
+        "as",
+        "at",
+        "be",
+        "because",
+        "been",
+        "before",
+        "being",
+        "both",
+        "but",
+        "by",
+        "can",
+        "could",
+        "did",
+        "do",
+        "does",
+        "done",
+        "down",
+        "during",
+        "each",
+        "else",
+        "even",
+        "ever",
+        "every",
+        "few",
+        "for",
+        "from",
+        "further",
+        "get",
+        "gets",
+        "had",
+        "has",
+        "have",
+        "having",
+        "he",
+        "her",
+        "here",
+        "him",
+        "his",
+        "how",
+        "however",
+        "i",
+        "if",
+        "in",
+        "into",
+        "is",
+        "it",
+        "its",
+        "itself",
+        "just",
+        "less",
+        "let",
+        "like",
+        "made",
+        "make",
+        "makes",
+        "many",
+        "may",
+        "me",
+        "might",
+        "more",
+        "most",
+        "much",
+        "must",
+        "my",
+        "never",
+        "no",
+        "nor",
+        "not",
+        "now",
+        "of",
+        "off",
+        "often",
+        "on",
+        "once",
+        "one",
+        "only",
+        "or",
+        "other",
+        "our",
+        "out",
+        "over",
+        "own",
+        "per",
+        "rather",
+        "same",
+        "she",
+        "should",
+        "since",
+        "so",
+        "some",
+        "still",
+        "such",
+        "than",
+        "that",
+        "the",
+        "their",
+        "them",
+        "then",
+        "there",
+        "these",
+        "they",
+        "this",
+        "those",
+        "through",
+        "to",
+        "too",
+        "under",
+        "until",
+        "up",
+        "upon",
+        "us",
+        "very",
+        "was",
+        "we",
+        "were",
+        "what",
+        "when",
+        "where",
+        "whether",
+        "which",
+        "while",
+        "who",
+        "whom",
+        "whose",
+        "why",
+        "will",
+        "with",
+        "within",
+        "without",
+        "would",
+        "yet",
+        "you",
+        "your",
+    ]
+)
+_stemmer = snowballstemmer.stemmer("english")
+
+
+def words(text: str) -> frozenset[str]:
+    """The stems of the words of a text that carry meaning; CamelCase counts as several words."""
+    plain = (word.lower() for word in _WORD.findall(text))
+    return frozenset(_stemmer.stemWords([word for word in plain if word not in _EMPTY]))
+
+
+def concerns(text: str, document: documents.Evidence, *, action: str | None = None) -> bool:
+    """Whether the document speaks about the text closely enough to count for or against it.
+
+    A document that names the action it speaks about counts for that action whatever its words.
+    """
+    if action is not None and action.lower() in document.actions:
+        return True
+    asked = words(text)
+    if not asked:
+        return False
+    shared = len(asked & words(document.text))
+    needed = CONTRADICTION_SHARE if document.stance is documents.Stance.CONTRADICTS else SUPPORT_SHARE
+    return shared >= min(LEAST_SHARED, len(asked)) and shared >= needed * len(asked)

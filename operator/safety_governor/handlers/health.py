@@ -1,0 +1,36 @@
+"""/healthz and /readyz for the kubelet.
+
+Healthy is a process whose event loop turns and whose Lease, once won, is not lost. Ready is one that attends incidents or
+stands by for whoever does.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+
+@asynccontextmanager
+async def serve(address: str, *, is_healthy: Callable[[], bool], is_ready: Callable[[], bool]) -> AsyncIterator[None]:
+    """Answer while the context is open. An empty address answers nothing."""
+    if not address:
+        yield
+        return
+    host, _, port = address.rpartition(":")
+    application = web.Application()
+    application.router.add_get("/healthz", _answering(is_healthy))
+    application.router.add_get("/readyz", _answering(is_ready))
+    running = web.AppRunner(application, access_log=None)
+    await running.setup()
+    try:
+        await web.TCPSite(running, host or "127.0.0.1", int(port)).start()
+        yield
+    finally:
+        await running.cleanup()
+
+
+def _answering(question: Callable[[], bool]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text="ok") if question() else web.Response(status=503, text="not yet")
+
+    return answer

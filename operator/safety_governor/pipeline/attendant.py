@@ -1,0 +1,149 @@
+"""One incident, attended from wherever it stands to its end: advance, put on record, wait, again.
+
+The only place where status is written, once per pass and only when something changed, always against the version that
+was read. Conflicts are read again; what does not answer is tried again with growing pauses; what is refused for good ends
+the incident in Failed, or in Indeterminate where the cluster may have been touched.
+"""
+
+import asyncio
+import contextlib
+from datetime import datetime, timedelta
+
+import structlog
+
+from safety_governor.api import progress, v1alpha1
+from safety_governor.domain import errors, lifecycle, verdicts
+from safety_governor.pipeline import outcomes, ports, runner
+
+PATIENCE = timedelta(minutes=2)
+"""After so long without an answer, what cannot be read is recorded as unknown and people are asked."""
+
+LONGEST_PAUSE = 60.0
+_FIRST_PAUSE = 1.0
+
+
+class Attendant:
+    """Attends incidents; one call per incident, as many at once as there are incidents under way."""
+
+    def __init__(
+        self,
+        *,
+        incidents: ports.Incidents,
+        runner: runner.Runner,
+        clock: ports.Clock,
+        patience: timedelta = PATIENCE,
+        at_once: int = 8,
+    ) -> None:
+        self._incidents = incidents
+        self._runner = runner
+        self._clock = clock
+        self._patience = patience
+        self._at_once = asyncio.Semaphore(at_once)
+
+    async def attend(self, namespace: str, name: str, woken: asyncio.Event) -> None:
+        """Return when the incident is finished or gone. `woken` is set by whoever sees it change."""
+        log = structlog.get_logger().bind(incident=f"{namespace}/{name}")
+        pauses = _Pauses(self._patience)
+        while True:
+            woken.clear()
+            try:
+                async with self._at_once:
+                    done, until = await self._pass(namespace, name, pauses, log)
+            except errors.ConflictError:
+                log.debug("the incident was changed meanwhile; reading it again")
+                continue
+            except errors.RetryableError as error:
+                until = pauses.next(self._clock.now(), getattr(error, "retry_after", None))
+                done = False
+                log.warning("the API server does not answer; the incident waits", error=str(error), until=until.isoformat())
+            except errors.TerminalError as error:
+                # Not about the decision but about putting it on record; it is decided again from the resource, later.
+                until = pauses.next(self._clock.now(), LONGEST_PAUSE)
+                done = False
+                log.error("the status cannot be put on record; nothing is done until it can", error=str(error), until=until.isoformat())  # noqa: TRY400
+            if done:
+                return
+            await _rest(woken, (until - self._clock.now()).total_seconds())
+
+    async def _pass(self, namespace: str, name: str, pauses: "_Pauses", log: structlog.stdlib.BoundLogger) -> tuple[bool, datetime]:
+        incident = await self._incidents.find(namespace, name)
+        if incident is None or incident.is_finished:
+            return True, self._clock.now()
+        outcome, failure = await self._outcome(incident, pauses, log)
+        now = self._clock.now()
+        stalled = (outcome.reason, outcome.message) if isinstance(outcome, outcomes.Stall) else None
+        status = progress.described(incident, outcome.status, now=now, stalled=stalled, failure=failure)
+        if status != incident.status:
+            await self._record(incident, status, log)
+        match outcome:
+            case outcomes.Halt():
+                return True, now
+            case outcomes.Wait(until=until):
+                pauses.reset()
+                return False, until
+            case outcomes.Stall(retry_after=retry_after):
+                return False, pauses.next(now, retry_after)
+            case outcomes.Record() | outcomes.Advance():
+                pauses.reset()
+                return False, now
+
+    async def _outcome(
+        self, incident: v1alpha1.Incident, pauses: "_Pauses", log: structlog.stdlib.BoundLogger
+    ) -> tuple[outcomes.Outcome, str]:
+        try:
+            return await self._runner.advance(incident, give_up_reading=pauses.exhausted(self._clock.now())), ""
+        except errors.TerminalError as error:
+            failure = str(error)
+        except errors.GovernorError:
+            raise
+        except Exception as error:
+            log.exception("an error nobody foresaw")
+            failure = f"an error nobody foresaw ({type(error).__name__}: {error}); the operator's log has the details"
+        acting = incident.status.phase in lifecycle.ACTING
+        phase = lifecycle.Phase.INDETERMINATE if acting else lifecycle.Phase.FAILED
+        log.error("the incident cannot go on", error=failure, phase=phase.value)
+        return outcomes.Halt(status=incident.status.model_copy(update={"phase": phase})), failure
+
+    async def _record(self, incident: v1alpha1.Incident, status: v1alpha1.IncidentStatus, log: structlog.stdlib.BoundLogger) -> None:
+        await self._incidents.record_status(incident, status)
+        decided = {"decision": status.gate.decision.value, "reason": status.gate.reason} if status.gate else {}
+        log.info("recorded", phase=status.phase, **decided)
+        gate, before = status.gate, incident.status.gate
+        if gate is None or (before is not None and before.plan_digest == gate.plan_digest):
+            return
+        blocked = gate.decision is verdicts.Decision.BLOCK_AND_ESCALATE
+        reason = "Gate" + "".join(part.capitalize() for part in gate.decision.split("_"))
+        findings = "; ".join(finding.message for finding in gate.findings) or "no finding speaks against it"
+        await self._incidents.announce(incident, reason=reason, message=f"{gate.reason}: {findings}", warning=blocked)
+
+
+class _Pauses:
+    """Growing pauses while something does not answer, and for how long that has been so."""
+
+    def __init__(self, patience: timedelta) -> None:
+        self._patience = patience
+        self._since: datetime | None = None
+        self._pause = _FIRST_PAUSE
+
+    def next(self, now: datetime, asked_for: float | None) -> datetime:
+        """When to try again; at least as late as was asked for."""
+        self._since = self._since or now
+        pause = max(self._pause, asked_for or 0.0)
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        return now + timedelta(seconds=pause)
+
+    def exhausted(self, now: datetime) -> bool:
+        """Whether people should be told instead of waiting any longer."""
+        return self._since is not None and now - self._since >= self._patience
+
+    def reset(self) -> None:
+        """It answers again."""
+        self._since = None
+        self._pause = _FIRST_PAUSE
+
+
+async def _rest(woken: asyncio.Event, seconds: float) -> None:
+    if seconds <= 0:
+        return
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(woken.wait(), timeout=seconds)

@@ -1,0 +1,228 @@
+"""Gate: gather the facts, judge them, and put the question to people where one is needed.
+
+The gate reads the target and the guard-rails of the namespace itself, at the last moment. It asks nobody.
+"""
+
+from datetime import datetime, timedelta
+
+from safety_governor.api import records, v1alpha1
+from safety_governor.domain import (
+    adaptability,
+    approvals,
+    checks,
+    confidence,
+    digests,
+    errors,
+    facts,
+    guardrails,
+    lifecycle,
+    plans,
+    policies,
+    scores,
+    values,
+    verdicts,
+    workloads,
+)
+from safety_governor.pipeline import cases, outcomes, ports
+
+
+class Gate:
+    """Ends with status.gate and the phase that follows from it."""
+
+    def __init__(
+        self,
+        *,
+        knowledge: ports.Knowledge,
+        targets: ports.Workloads,
+        rails: ports.Guardrails,
+        thresholds: checks.Thresholds,
+        expiry: timedelta = guardrails.DEFAULT_EXPIRY,
+    ) -> None:
+        self._knowledge = knowledge
+        self._targets = targets
+        self._rails = rails
+        self._thresholds = thresholds
+        self._expiry = expiry
+
+    async def run(self, case: cases.Case) -> outcomes.Outcome:
+        """Judge what is known now."""
+        plan, stress = case.status.plan, case.status.stress
+        assert plan is not None, "the runner plans before it gates"  # noqa: S101
+        assert stress is not None, "the runner stresses before it gates"  # noqa: S101
+        incident = case.incident
+        found = await self._targets.find(incident.metadata.namespace, incident.target)
+        named = await self._rails.fetch(incident.metadata.namespace)
+        rules = guardrails.strictest(named)
+        conflicts = await self._conflicts(case, plan, stress)
+        known = _facts(case, plan, stress, target=found, rules=rules, conflicts=conflicts)
+        verdict = verdicts.judge(known, self._thresholds)
+        target = _target_state(incident, found)
+        # The same attempt when an approval is being honoured: whether the digest comes out the same is the whole question.
+        attempt = case.status.attempt if case.rechecking else case.status.attempt + 1
+        plan_digest = digests.digest_of(
+            incident=incident.metadata.uid,
+            attempt=attempt,
+            plan=plan,
+            target=target,
+            ledger=stress.ledger,
+            policies=[one.model_dump(mode="json") for one in stress.policies_read or ()],
+            guardrails=[one.model_dump(mode="json") for one in named],
+            scores=case.status.scores or scores.Profile(),
+            thresholds=self._thresholds,
+            gate=verdicts.GATE_VERSION,
+        )
+        gate = self._record(case, known, verdict, plan_digest=plan_digest, expiry=_expiry(rules, self._expiry))
+        status = case.status.model_copy(update={"attempt": attempt, "target": target, "gate": gate})
+        return _outcome(case, status, verdict)
+
+    async def _conflicts(self, case: cases.Case, plan: plans.Plan, stress: records.Stress) -> tuple[policies.Conflict, ...] | None:
+        if stress.policies_read is None:
+            return None
+        try:
+            read = await self._knowledge.fetch_policies(service=case.incident.spec.service)
+        except errors.RetryableError:
+            if not case.give_up_reading:
+                raise
+            return None
+        return policies.PolicySet(read).conflicts(actions=plan.names, severity=case.incident.spec.severity)[:64]
+
+    def _record(
+        self, case: cases.Case, known: facts.Facts, verdict: verdicts.Verdict, *, plan_digest: str, expiry: timedelta
+    ) -> records.Gate:
+        plan, stress = case.status.plan, case.status.stress
+        assert plan is not None  # noqa: S101
+        assert stress is not None  # noqa: S101
+        profile = case.status.scores or scores.Profile()
+        shift, adapted = _shift(plan, stress, profile, conflicts=len(known.conflicts or ()))
+        disagreement = bool(known.contradictions or known.conflicts or known.final_action != known.proposed_action)
+        expires = f"{_second(case.now + expiry):%Y-%m-%dT%H:%M:%SZ}" if approvals.needed(verdict) else ""
+        return records.Gate(
+            decision=verdict.decision,
+            required_approval=verdict.required_approval,
+            reason=verdict.reason,
+            findings=verdict.findings,
+            plan_digest=plan_digest,
+            input_digest=digests.digest(known),
+            version=verdicts.GATE_VERSION,
+            decided_at=case.now,
+            expires_at=expires,
+            confidence=str(shift) if shift else "",
+            confidence_initial=shift.initial if shift else None,
+            confidence_post=shift.post if shift else None,
+            confidence_delta=shift.delta if shift else None,
+            initial_action=plan.action,
+            final_action=known.final_action,
+            disagreement_detected=disagreement,
+            arbiter_resolution=_resolution(verdict, disagreement=disagreement),
+            adaptability=adapted,
+        )
+
+
+def _facts(
+    case: cases.Case,
+    plan: plans.Plan,
+    stress: records.Stress,
+    *,
+    target: workloads.Workload | None,
+    rules: guardrails.Guardrails | None,
+    conflicts: tuple[policies.Conflict, ...] | None,
+) -> facts.Facts:
+    incident, evidence = case.incident, stress.ledger
+    objections = guardrails.objections(rules, namespace=incident.metadata.namespace, target=incident.target, steps=plan.steps)
+    return facts.Facts(
+        severity=incident.spec.severity,
+        answer_problems=stress.answer_problems,
+        proposed_action=plan.action,
+        is_manual=plan.is_manual,
+        resolution=plan.resolution,
+        resolution_detail=plan.resolution_detail,
+        target=incident.target,
+        target_exists=target is not None,
+        protections=objections,
+        conflicts=conflicts,
+        contradictions=stress.contradiction_count,
+        coverage=stress.evidence_coverage,
+        supporting=evidence.supporting_count if evidence else None,
+        fabricated=stress.fabricated if evidence is not None else None,
+        final_action=stress.agent.final_action if stress.agent else None,
+        telemetry_known=stress.telemetry is not None,
+        require_telemetry=rules.require_telemetry if rules else False,
+        unknowns=stress.unknowns,
+    )
+
+
+def _outcome(case: cases.Case, status: v1alpha1.IncidentStatus, verdict: verdicts.Verdict) -> outcomes.Outcome:
+    phases = {
+        verdicts.Decision.HAND_OVER: lifecycle.Phase.HANDED_OVER,
+        verdicts.Decision.EXECUTE: lifecycle.Phase.GATED,
+        verdicts.Decision.BLOCK_AND_ESCALATE: lifecycle.Phase.AWAITING_APPROVAL if approvals.needed(verdict) else lifecycle.Phase.BLOCKED,
+    }
+    phase = phases[verdict.decision]
+    if case.incident.spec.mode is values.Mode.OBSERVE:
+        phase = lifecycle.Phase.OBSERVED
+    if case.rechecking:
+        # What the new digest means for the approval is for the approve stage to say.
+        return outcomes.Advance(status=status)
+    question = records.ApprovalState(
+        summary=_summary(phase, verdict), refusals=case.status.approval.refusals if case.status.approval else ()
+    )
+    status = status.model_copy(update={"phase": phase, "approval": question})
+    if phase in lifecycle.TERMINAL:
+        return outcomes.Halt(status=status)
+    return outcomes.Advance(status=status)
+
+
+def _summary(phase: lifecycle.Phase, verdict: verdicts.Verdict) -> str:
+    if phase is lifecycle.Phase.AWAITING_APPROVAL:
+        return f"{verdict.required_approval} needed"
+    if phase is lifecycle.Phase.BLOCKED:
+        return "none can release it"
+    if phase is lifecycle.Phase.HANDED_OVER:
+        return "for people to do"
+    return "not needed" if verdict.decision is verdicts.Decision.EXECUTE else f"{verdict.required_approval} would be needed"
+
+
+def _target_state(incident: v1alpha1.Incident, found: workloads.Workload | None) -> records.TargetState:
+    target = incident.target
+    if found is None:
+        return records.TargetState(kind=target.kind, name=target.name, exists=False)
+    return records.TargetState(kind=target.kind, name=target.name, exists=True, uid=found.uid, template_hash=found.template_hash)
+
+
+def _shift(
+    plan: plans.Plan, stress: records.Stress, profile: scores.Profile, *, conflicts: int
+) -> tuple[confidence.Shift | None, adaptability.Adaptability | None]:
+    if stress.agent is None or stress.contradiction_count is None:
+        return None, None
+    shift = confidence.Shift(
+        initial=confidence.initial(plan.confidence_initial, profile),
+        post=confidence.post(
+            stress.agent.confidence_post, contradictions=stress.contradiction_count, policy_conflict=conflicts > 0, profile=profile
+        ),
+    )
+    on_record = conflicts + len({one.document for entry in (stress.ledger.entries if stress.ledger else ()) for one in entry.contradicting})
+    adapted = adaptability.score(
+        reported=stress.agent.reported,
+        on_record=on_record,
+        coverage=stress.evidence_coverage or 0.0,
+        shift=shift,
+        stated_post=stress.agent.confidence_post,
+    )
+    return shift, adapted
+
+
+def _resolution(verdict: verdicts.Verdict, *, disagreement: bool) -> str:
+    if not disagreement:
+        return "no disagreement"
+    if verdict.decision is verdicts.Decision.EXECUTE:
+        return "recorded; below the thresholds that block"
+    return "left to people" if approvals.needed(verdict) else "not resolved here"
+
+
+def _expiry(rules: guardrails.Guardrails | None, default: timedelta) -> timedelta:
+    allowed = rules.approval.expires_after_seconds if rules else None
+    return min(default, timedelta(seconds=allowed)) if allowed is not None else default
+
+
+def _second(moment: datetime) -> datetime:
+    return moment.replace(microsecond=0)

@@ -1,0 +1,53 @@
+"""Plan: ask the agent for an action and find its steps in the runbooks that people wrote.
+
+When an approval is being honoured no agent is asked: the recorded action is resolved again, so that a runbook that was
+changed, demoted or removed since leads to another plan and with it to another digest.
+"""
+
+from safety_governor.api import records
+from safety_governor.domain import answers, errors, plans
+from safety_governor.pipeline import cases, outcomes, ports
+
+CANDIDATES = 10
+"""So many runbooks of our own search are candidates besides those that the agent names."""
+
+
+class Plan:
+    """Ends with status.plan."""
+
+    def __init__(self, *, agent: ports.Agent, knowledge: ports.Knowledge) -> None:
+        self._agent = agent
+        self._knowledge = knowledge
+
+    async def run(self, case: cases.Case) -> outcomes.Outcome:
+        """Ask, read strictly, resolve. An answer that cannot be used is recorded as a problem for the gate."""
+        if case.rechecking and case.status.plan is not None:
+            return outcomes.Advance(status=case.status.model_copy(update={"plan": await self._resolve_again(case, case.status.plan)}))
+        reply = await self._agent.propose(case.brief)
+        proposal = answers.read_proposal(reply.answer)
+        if isinstance(proposal, answers.Problem):
+            nothing = plans.Plan(resolution=plans.Resolution.UNKNOWN_ACTION, resolution_detail=proposal.detail, confidence_initial=0.0)
+            stress = records.Stress(answer_problems=(proposal.detail,))
+            return outcomes.Advance(status=case.status.model_copy(update={"plan": nothing, "stress": stress}))
+        plan = await self._resolve(case, proposal)
+        return outcomes.Advance(status=case.status.model_copy(update={"plan": plan}))
+
+    async def _resolve(self, case: cases.Case, proposal: plans.Proposal) -> plans.Plan:
+        service = case.incident.spec.service
+        named = [await self._knowledge.find_runbook(identifier) for identifier in proposal.runbook_ids]
+        hits = await self._knowledge.search_runbooks(case.brief.text, service=service, limit=CANDIDATES)
+        candidates = [*(one for one in named if one is not None), *(hit.document for hit in hits)]
+        return plans.resolve(proposal, candidates, service=service)
+
+    async def _resolve_again(self, case: cases.Case, plan: plans.Plan) -> plans.Plan:
+        try:
+            runbook = await self._knowledge.find_runbook(plan.runbook) if plan.runbook else None
+        except errors.RetryableError:
+            if not case.give_up_reading:
+                raise
+            # A person has overridden a verdict that says that the store cannot be read; it still cannot.
+            return plan
+        stated = plans.Proposal(
+            proposed_action=plan.action, rationale=plan.rationale, key_claims=plan.claims, confidence_initial=plan.confidence_initial
+        )
+        return plans.resolve(stated, [runbook] if runbook else [], service=case.incident.spec.service)

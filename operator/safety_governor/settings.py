@@ -1,0 +1,45 @@
+"""Every setting of the governor: read once, from the environment, into typed values. Nothing else reads the environment."""
+
+import os
+import socket
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from safety_governor.domain import checks, guardrails
+
+
+def _data_home() -> Path:
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "safety-governor"
+
+
+class Settings(BaseSettings):
+    """Environment variables GOVERNOR_*; nested ones with two underscores, such as GOVERNOR_GATE__CONTRADICTIONS=1."""
+
+    model_config = SettingsConfigDict(env_prefix="GOVERNOR_", env_nested_delimiter="__", extra="forbid", use_attribute_docstrings=True)
+
+    store: Path = Field(default_factory=lambda: _data_home() / "knowledge.db")
+    """The file of the embedded store of runbooks, evidence, policies and logs."""
+    namespace: str = "governor-system"
+    """The operator's own namespace, where its Lease is."""
+    watch_namespace: str | None = None
+    """Only incidents of this namespace are attended; absent means all."""
+    lease: str = "safety-governor-operator"
+    """Name of the Lease that makes one operator the only one."""
+    identity: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
+    """The name under which this process holds the Lease."""
+    health_address: str = "127.0.0.1:8080"
+    """Where /healthz and /readyz are served; an empty text serves neither."""
+    log_format: Literal["human", "json"] = "human"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    gate: checks.Thresholds = checks.Thresholds()
+    """Thresholds of the gate; they can only be made stricter."""
+    approval_expiry: timedelta = Field(default=guardrails.DEFAULT_EXPIRY, gt=timedelta(0), le=guardrails.DEFAULT_EXPIRY)
+    """How long people may take to decide; a RemediationPolicy may shorten it."""
+    verify_timeout: timedelta = Field(default=timedelta(minutes=10), gt=timedelta(0))
+    """After this a rollout that is still going on is inconclusive."""
+    patience: timedelta = timedelta(minutes=2)
+    """After so long without an answer of the store, what cannot be read is recorded as unknown and people are asked."""
