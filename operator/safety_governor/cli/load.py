@@ -83,19 +83,20 @@ def run(paths: Sequence[Path], *, read: Read, store: Store, console: Console, ke
 
     With `keep_going`, files without problems are loaded although others have some.
     """
-    files = read(paths)
-    good = [file for file in files if file.documents and not file.problems]
-    failed = any(file.problems for file in files)
-    loads = bool(good) and (keep_going or not failed)
+    changes: Mapping[str, Sequence[str]] = {}
     try:
-        changes = _store(store, good) if loads else {}
+        files = read(paths)
+        good = [file for file in files if file.documents and not file.problems]
+        failed = any(file.problems for file in files)
+        if keep_going or not failed:
+            changes = _store(store, good) if good else {}
         for line in _lines(files, changes):
             _print(console, line)
         _print(console, _conclusion(files, changes, failed=failed, kept=store.counts()))
     except errors.KnowledgeUnavailableError as error:
-        _print(console, Text(f"✗ Nothing was loaded. {error}", style="red"))
+        _print(console, Text(f"✗ {'The documents were loaded.' if changes else 'Nothing was loaded.'} {error}", style="red"))
         return 1
-    return 0 if loads and not failed else 1
+    return 0 if changes and not failed else 1
 
 
 def _store(store: Store, files: Sequence[File]) -> dict[str, Sequence[str]]:

@@ -17,6 +17,7 @@ class Adaptability(values.Value):
     prediction_error: float = Field(ge=0.0, le=1.0)
     """Distance between the agent's confidence before and the corrected one after the stress test, over the scale of 10."""
     score: float = Field(ge=0.0, le=1.0)
+    """The product, 0..1."""
 
 
 def score(*, reported: int, on_record: int, coverage: float, shift: confidence.Shift, stated_post: float) -> Adaptability:

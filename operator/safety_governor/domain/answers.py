@@ -76,7 +76,7 @@ def _read(kind: type[_Kind], answer: object, name: str) -> _Kind | Problem:
     if isinstance(answer, str):
         try:
             answer = json.loads(answer)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return Problem(detail=f"the {name} is not JSON: {error}")
     if not isinstance(answer, Mapping):
         return Problem(detail=f"the {name} is a {type(answer).__name__}, not an object")

@@ -42,9 +42,13 @@ class Refusal(values.Value):
 
     decision: Word
     approver: values.Name
+    """Who answered."""
     plan_digest: values.Digest
+    """For which digest."""
     why: values.Text
+    """Why it releases nothing."""
     at: datetime
+    """When the operator took note of it."""
 
 
 class Answer(enum.StrEnum):

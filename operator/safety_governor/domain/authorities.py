@@ -11,8 +11,10 @@ from safety_governor.domain import values
 
 _POLICY = re.compile(r"\bpol(?:icy)?[-_][A-Za-z0-9][A-Za-z0-9._-]*\b", re.IGNORECASE)
 _GRANTED = r"(?:approved|authori[sz]ed|signed[ -]off|sanctioned|green-?lit|greenlighted|pre-?approved|ok'?ed|okayed|waived)"
+_PERMISSION = r"(?:approval|permission|sign-?off|authori[sz]ation|clearance|go-?ahead)"
 _GIVEN = re.compile(
-    rf"\b{_GRANTED}\b|\b(?:gave|given|granted|got|obtained|received|have|has|with)\s+(?:\w+\s+){{0,3}}(?:approval|permission|sign-?off|authori[sz]ation|clearance|go-?ahead)\b",
+    rf"\b{_GRANTED}\b|\b(?:gave|given|granted|got|obtained|received|have|has|with)\s+(?:\w+\s+){{0,3}}{_PERMISSION}\b|"
+    rf"\b{_PERMISSION}\s+(?:was|were|has been|have been|had been)\s+(?:already\s+)?(?:given|granted|obtained|received)\b",
     re.IGNORECASE,
 )
 _NOT_CLAIMED = re.compile(
@@ -20,7 +22,8 @@ _NOT_CLAIMED = re.compile(
     r"wait(?:ing|s)? for|ask(?:ing|s)? for|to be|is it|was it)\b[^.;:!?]{0,60}$|n't\b[^.;:!?]{0,40}$",
     re.IGNORECASE,
 )
-_SENTENCE = re.compile(r"[^.!?\n]+")
+_SENTENCE = re.compile(r"(?:[^.!?\n]|[.!?](?=[^\s.!?]))+")
+"""A full stop within a word, as in alice@example.com, ends no sentence."""
 
 
 class Authority(values.Value):
@@ -57,7 +60,7 @@ def policy_ids(text: str) -> tuple[str, ...]:
 
 def _unknown_policies(where: str, text: str, existing: frozenset[str]) -> list[Authority]:
     return [
-        Authority(named=identifier, found_in=values.clip(where, values.LINE_LIMIT), why="no policy has this id")
+        Authority(named=values.clip(identifier, values.LINE_LIMIT), found_in=values.clip(where, values.LINE_LIMIT), why="no policy has this id")
         for identifier in policy_ids(text)
         if identifier not in existing
     ]

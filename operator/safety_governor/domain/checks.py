@@ -58,8 +58,11 @@ class Finding(values.Value):
 
     check: Check
     message: values.Text
+    """What was found, in a sentence."""
     measured: values.Line
+    """The value that was measured."""
     threshold: values.Line
+    """What it was held against."""
     release: values.Release
     """What a person must say to release the action in spite of it; NotNeeded for a warning."""
 
@@ -103,7 +106,12 @@ def action_is_unresolved(known: facts.Facts, _: Thresholds) -> Finding | None:
         measured = known.resolution.value if known.resolution else "unknown"
         detail = known.resolution_detail or "it is not known whether a trusted runbook has this action"
         return _finding(Check.ACTION_UNRESOLVED, values.Release.IMPOSSIBLE, message=detail, measured=measured, threshold="Resolved")
-    if known.is_manual or known.target_exists is True:
+    if known.is_manual:
+        return None
+    if known.proposed_action is None:
+        detail = "the steps are resolved but it is not known which action they carry out"
+        return _finding(Check.ACTION_UNRESOLVED, values.Release.IMPOSSIBLE, message=detail, measured="no action", threshold="an action")
+    if known.target_exists is True:
         return None
     name = f"{known.target.kind}/{known.target.name}" if known.target else "the target"
     missing = known.target_exists is False

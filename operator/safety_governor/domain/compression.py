@@ -28,6 +28,7 @@ class Compression(values.Value):
 
     mode: ContextMode
     reason: values.Line
+    """Why this mode."""
     extract: values.LongText = ""
     """Top findings and one line per claim; empty in full context, where ledger and rationale are read instead."""
     tokens: int = Field(default=0, ge=0)
@@ -63,22 +64,24 @@ def compress(
     mode, reason = choose(severity, evidence, profile)
     if mode is ContextMode.FULL:
         return Compression(mode=mode, reason=reason)
-    lines = [f"Plan: {plan.action or 'hand over'} ({plan.runbook_title or 'no runbook'})"]
-    lines += [f"{finding.check}: {values.clip(finding.message, 160)}" for finding in findings]
+    lines = [_one_line(f"Plan: {plan.action or 'hand over'} ({plan.runbook_title or 'no runbook'})")]
+    lines += [f"{finding.check}: {values.clip(_one_line(finding.message), 160)}" for finding in findings]
     lines += [_line_of(entry) for entry in (evidence.claims if evidence else ())]
     extract = _within(lines, TOKEN_BUDGET * _CHARACTERS_PER_TOKEN)
     return Compression(mode=mode, reason=reason, extract=extract, tokens=-(-len(extract) // _CHARACTERS_PER_TOKEN))
 
 
 def _line_of(entry: ledger.Entry) -> str:
-    return f"- {values.clip(entry.claim, 120)} [{len(entry.supporting)} for, {len(entry.contradicting)} against]"
+    return f"- {values.clip(_one_line(entry.claim), 120)} [{len(entry.supporting)} for, {len(entry.contradicting)} against]"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _within(lines: Sequence[str], budget: int) -> str:
-    kept: list[str] = []
-    for line in lines:
-        if sum(len(one) + 1 for one in kept) + len(line) > budget:
-            kept.append(f"(+{len(lines) - len(kept)} more)")
-            break
-        kept.append(line)
-    return "\n".join(kept)
+    whole = "\n".join(lines)
+    if len(whole) <= budget:
+        return whole
+    shortened = ("\n".join((*lines[:-dropped], f"(+{dropped} more)")) for dropped in range(1, len(lines) + 1))
+    return next((one for one in shortened if len(one) <= budget), "")

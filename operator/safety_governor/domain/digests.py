@@ -10,7 +10,13 @@ Digestible: TypeAlias = BaseModel | JsonValue
 
 
 def _plain(content: Digestible) -> JsonValue:
-    return content.model_dump(mode="json", exclude_none=True) if isinstance(content, BaseModel) else content
+    return content.model_dump(mode="json", exclude_none=True) if isinstance(content, BaseModel) else _without_null(content)
+
+
+def _without_null(content: JsonValue) -> JsonValue:
+    if isinstance(content, dict):
+        return {name: _without_null(part) for name, part in content.items() if part is not None}
+    return [_without_null(part) for part in content] if isinstance(content, list) else content
 
 
 def digest(content: Digestible) -> str:

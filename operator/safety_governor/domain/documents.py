@@ -7,10 +7,9 @@ blocks nothing.
 
 import enum
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from safety_governor.domain import values
 
@@ -124,7 +123,7 @@ class Evidence(Document):
     """The actions it speaks about by name; empty when it speaks about the service in general."""
     source: values.Line = ""
     """Where it was observed: a ticket, a dashboard, a person."""
-    observed_at: datetime | None = None
+    observed_at: AwareDatetime | None = None
 
     @field_validator("actions", mode="after")
     @classmethod
@@ -160,7 +159,7 @@ class Policy(Document):
 class LogLine(Document):
     """One line of a service's live log."""
 
-    timestamp: datetime
+    timestamp: AwareDatetime
     level: values.Word = "info"
     message: values.Text = ""
     response: values.Word | None = None

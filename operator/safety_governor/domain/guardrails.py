@@ -25,6 +25,7 @@ class ProtectedTarget(values.Value):
     """A workload that is never to be acted on."""
 
     kind: values.Word = "Deployment"
+    """Its kind; Deployment unless said otherwise."""
     name: values.Name
     """Exactly this name; `*` means every one of the kind."""
 
@@ -69,12 +70,15 @@ def strictest(policies: Sequence[Named]) -> Guardrails | None:
     rules = [policy.rules for policy in policies]
     allowed = set.intersection(*(set(one.allowed_actions) for one in rules))
     expiries = [one.approval.expires_after_seconds for one in rules if one.approval.expires_after_seconds is not None]
-    return Guardrails(
-        allowed_actions=tuple(sorted(allowed)),
-        protected_targets=tuple(dict.fromkeys(target for one in rules for target in one.protected_targets))[:64],
-        approval=ApprovalRules(expires_after_seconds=min(expiries, default=None)),
-        require_telemetry=any(one.require_telemetry for one in rules),
-        suspend=any(one.suspend for one in rules),
+    # A copy, because the limits of one resource are not those of several together: no protected target may fall off the end.
+    return rules[0].model_copy(
+        update={
+            "allowed_actions": tuple(sorted(allowed)),
+            "protected_targets": tuple(dict.fromkeys(target for one in rules for target in one.protected_targets)),
+            "approval": ApprovalRules(expires_after_seconds=min(expiries, default=None)),
+            "require_telemetry": any(one.require_telemetry for one in rules),
+            "suspend": any(one.suspend for one in rules),
+        }
     )
 
 

@@ -40,16 +40,19 @@ class Citation(values.Value):
     """A verified document, for or against a claim."""
 
     document: values.DocumentId
+    """Its id in the evidence store."""
     found_by: FoundBy
     digest: values.Digest
     """Of its content when it was read."""
     excerpt: values.Line = ""
+    """How it begins."""
 
 
 class Doubt(values.Value):
     """A citation that was not believed."""
 
     document: values.DocumentId
+    """Its id, as it was cited."""
     why: Distrust
 
 
@@ -57,8 +60,11 @@ class Entry(values.Value):
     """What is known about one claim."""
 
     claim: values.Text
+    """In the words of the plan."""
     supporting: tuple[Citation, ...] = Field(default=(), max_length=CITATION_LIMIT)
+    """Verified documents that speak for it."""
     contradicting: tuple[Citation, ...] = Field(default=(), max_length=CITATION_LIMIT)
+    """Verified documents that speak against it."""
     unchecked: tuple[Doubt, ...] = Field(default=(), max_length=CITATION_LIMIT)
     """Citations of the agent that could not be verified; they count for nothing."""
 
@@ -67,15 +73,20 @@ class Ledger(values.Value):
     """All claims of a plan, and the action itself, against the evidence."""
 
     claims: tuple[Entry, ...] = Field(default=(), max_length=16)
+    """In the order of the plan."""
     action: Entry | None = None
     """Evidence about the action by name or words, whatever the claims say."""
 
     @property
     def contradiction_count(self) -> int:
-        """Claims with at least one verified contradicting document; the action counts where its contradiction is not under a claim already."""
-        contradicted = [entry for entry in self.claims if entry.contradicting]
-        under_claims = {citation.document for entry in contradicted for citation in entry.contradicting}
-        beyond = self.action is not None and any(citation.document not in under_claims for citation in self.action.contradicting)
+        """Claims with at least one verified contradicting document; the action counts where its contradiction is not under a claim already.
+
+        That is, where a document speaks against the action that is not all there is against some claim. So one more document
+        against a claim, whoever cites it, never lowers the count.
+        """
+        contradicted = [{citation.document for citation in entry.contradicting} for entry in self.claims if entry.contradicting]
+        against_action = {citation.document for citation in self.action.contradicting} if self.action else set()
+        beyond = any({document} not in contradicted for document in against_action)
         return len(contradicted) + int(beyond)
 
     @property

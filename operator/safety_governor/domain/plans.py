@@ -19,13 +19,16 @@ class Target(values.Value):
     """The workload that the steps act on, in the incident's own namespace."""
 
     kind: values.Word = "Deployment"
+    """Its kind; Deployment unless said otherwise."""
     name: values.Name
+    """Its name."""
 
 
 class Step(values.Value):
     """One typed step as it will run."""
 
     id: values.Word
+    """By which the records of its execution name it."""
     type: values.ActionType
     parameters: dict[values.Word, values.Line] = Field(default_factory=dict, max_length=16)
     """Taken from the runbook, never from an agent."""
@@ -66,6 +69,7 @@ class Plan(values.Value):
     resolution_detail: values.Text = ""
     """Why the action could not be resolved; empty when it was."""
     rationale: values.Text = ""
+    """Why the agent proposes it, in its own words."""
     claims: tuple[values.Text, ...] = Field(default=(), max_length=16)
     """What must be true for the action to help, as the agent states it."""
     confidence_initial: float = Field(ge=0.0, le=10.0)
@@ -73,9 +77,11 @@ class Plan(values.Value):
     runbook: values.DocumentId | None = None
     """The trusted runbook that the steps come from."""
     runbook_title: values.Line = ""
+    """Its title."""
     runbook_digest: values.Digest | None = None
     """Of the runbook's content when the plan was made; a changed runbook voids the plan."""
     steps: tuple[Step, ...] = Field(default=(), max_length=16)
+    """What will run, in order."""
 
     @property
     def is_manual(self) -> bool:

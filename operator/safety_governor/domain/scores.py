@@ -22,6 +22,7 @@ class Profile(values.Value):
 
     state: ScoreState = ScoreState.NOT_ASKED
     model: values.Line = ""
+    """Which model, as the agent's backend names it."""
     ecs: float | None = Field(default=None, ge=0.0, le=1.0)
     """EECT: how well stated confidence fits the evidence."""
     comprehension_integrity: float | None = Field(default=None, ge=0.0, le=1.0)

@@ -11,7 +11,9 @@ class TopError(values.Value):
     """A frequent error message and how often it was seen in the window."""
 
     message: values.Line
+    """As it was logged."""
     count: int = Field(ge=0)
+    """How often it was seen."""
 
 
 class Telemetry(values.Value):
@@ -21,11 +23,16 @@ class Telemetry(values.Value):
     """
 
     service: values.Line
+    """Whose logs."""
     since: datetime
+    """Begin of the window."""
     until: datetime
+    """End of the window."""
     lines: int = Field(ge=0)
+    """How many lines there were."""
     errors: int = Field(ge=0)
     """Lines of level error or worse, or with a response code of 400 or more."""
     error_ratio: float | None = Field(default=None, ge=0.0, le=1.0)
     """errors / lines; absent when there was no line."""
     top_errors: tuple[TopError, ...] = Field(default=(), max_length=5)
+    """The most frequent error messages."""

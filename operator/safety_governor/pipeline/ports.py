@@ -43,7 +43,7 @@ class Knowledge(Protocol):
         """Every policy that concerns the service, completely, ordered by id."""
 
     async def find_policies(self, identifiers: Sequence[str]) -> Mapping[str, documents.Policy]:
-        """Those of the given ids that exist, for any service, by id (compared without regard to case)."""
+        """Those of the given ids that exist, for any service, by their stored id; compared without regard to case."""
 
     async def summarise_logs(self, *, service: str, until: datetime, window: timedelta) -> telemetry.Telemetry:
         """Figures over the live logs of the service in the window that ends at `until`."""

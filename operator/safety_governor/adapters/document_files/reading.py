@@ -69,10 +69,8 @@ def _entries(candidate: discovery.Candidate) -> list[Entry]:
     ending = candidate.path.suffix.lower()
     if ending in discovery.MARKDOWN:
         return [markdown.read_markdown(text, identifier=candidate.identifier)]
-    if ending in discovery.YAML:
-        entries = notation.read_yaml(text)
-    else:
-        entries = notation.read_json(text) if ending in discovery.JSON else notation.read_json_lines(text)
+    readers = ((discovery.YAML, notation.read_yaml), (discovery.JSON, notation.read_json), (discovery.JSON_LINES, notation.read_json_lines))
+    entries = next(read for endings, read in readers if ending in endings)(text)
     if not entries:
         raise FormatError("holds no document")
     return entries

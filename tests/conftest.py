@@ -1,0 +1,22 @@
+"""Fixtures that more than one folder of tests uses. Helpers stand in tests/support."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from testbed import ControlPlane
+from testbed.binaries import missing
+
+CRDS = Path(__file__).parent.parent / "crds"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[ControlPlane]:
+    """A real control plane with our resources and roles, shared by the whole run; tests keep to a namespace of their own."""
+    absent = missing()
+    if absent:
+        pytest.fail(f"the test bed lacks {', '.join(absent)}; `make servers` builds them", pytrace=False)
+    with ControlPlane() as plane:
+        plane.apply_crds(CRDS)
+        yield plane

@@ -1,0 +1,67 @@
+"""A shop of its own for every test, and an operator process that attends only that shop."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from safety_governor import bootstrap
+from support.operator_process import OperatorProcess, StartOperator
+from support.shop import Shop
+from testbed import ControlPlane
+
+KNOWLEDGE = Path(__file__).parent / "knowledge"
+
+
+
+
+def load(store: Path, *paths: Path) -> None:
+    """Load files into a store, as the command does."""
+    kept = bootstrap.open_store(store, create=True)
+    files = bootstrap.reader(kept)(paths)
+    assert not [problem for file in files for problem in file.problems]
+    kept.replace_documents([document for file in files for document in file.documents])
+    kept.close()
+
+
+@pytest.fixture
+def shop(cluster: ControlPlane) -> Shop:
+    """A namespace that has opted in."""
+    return Shop(cluster)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A store with what the tests know."""
+    path = tmp_path / "knowledge.db"
+    load(path, KNOWLEDGE)
+    return path
+
+
+@pytest.fixture
+def start_operator(cluster: ControlPlane, shop: Shop, store: Path, tmp_path: Path) -> Iterator[StartOperator]:
+    """Starts operators that attend the shop; they share a Lease of their own, and are gone at the end of the test."""
+    started: list[OperatorProcess] = []
+
+    def start(*, kubeconfig: Path | None = None, **settings: str) -> OperatorProcess:
+        defaults = {"watch_namespace": shop.namespace, "lease": f"operator-{shop.namespace}"}
+        operator = OperatorProcess(
+            kubeconfig=kubeconfig or cluster.kubeconfig("operator"),
+            store=store,
+            log=tmp_path / f"operator-{len(started)}.log",
+            **{**defaults, **settings},
+        )
+        operator.start()
+        started.append(operator)
+        return operator
+
+    yield start
+    for operator in started:
+        if operator.is_running:
+            operator.kill()
+
+
+@pytest.fixture
+def operator(start_operator: StartOperator) -> OperatorProcess:
+    """An operator with the default settings."""
+    return start_operator()
