@@ -2,38 +2,39 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from demo.expected import DEPLOYMENTS, EXAMPLES, EXPECTED, WORLD, Expectation
 
+from demo.expected import DEPLOYMENTS, EXAMPLES, EXPECTED, WORLD, Expectation
 from safety_governor import bootstrap
 from safety_governor.adapters import assumed
 from safety_governor.adapters.embedded import EmbeddedKnowledge
 from safety_governor.api import v1alpha1
-from safety_governor.domain import documents, guardrails, plans, policies, values
+from safety_governor.domain import documents, guardrails, plans, policies, values, workloads
 from safety_governor.settings import Settings
 
 BY_NAME = {one.name: one for one in EXPECTED}
 CLUSTER_FILES = sorted((EXAMPLES / "cluster").glob("*.yaml"))
 
 
-def manifests() -> list[dict]:
+def manifests() -> list[dict[str, Any]]:
     return [body for path in CLUSTER_FILES for body in yaml.safe_load_all(path.read_text(encoding="utf-8"))]
 
 
-def of_kind(kind: str) -> list[dict]:
+def of_kind(kind: str) -> list[dict[str, Any]]:
     return [body for body in manifests() if body["kind"] == kind]
 
 
 class ExampleCluster(assumed.AssumedCluster):
     """The rules and the workloads of examples/cluster."""
 
-    async def find(self, namespace, target):
+    async def find(self, namespace: str, target: plans.Target) -> workloads.Workload | None:
         exists = any((one["metadata"]["namespace"], one["metadata"]["name"]) == (namespace, target.name) for one in of_kind("Deployment"))
         return await super().find(namespace, target) if exists else None
 
-    async def fetch(self, namespace):
+    async def fetch(self, namespace: str) -> tuple[guardrails.Named, ...]:
         found = [v1alpha1.RemediationPolicy.read(body) for body in of_kind("RemediationPolicy")]
         return tuple(guardrails.Named(name=one.metadata.name, rules=one.spec) for one in found if one.metadata.namespace == namespace)
 
@@ -70,7 +71,7 @@ async def decide(name: str, knowledge: EmbeddedKnowledge) -> v1alpha1.IncidentSt
 
 @pytest.fixture(autouse=True)
 def example_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bootstrap.assumed, "AssumedCluster", ExampleCluster)
+    monkeypatch.setattr(assumed, "AssumedCluster", ExampleCluster)
 
 
 @pytest.mark.parametrize("expected", EXPECTED, ids=lambda one: one.name)
@@ -126,7 +127,9 @@ def test_every_knowledge_file_loads(our_world: EmbeddedKnowledge) -> None:
         ("search-api", "drop-database", values.Severity.LOW, "POL-001", values.Release.IMPOSSIBLE),
     ],
 )
-async def test_policies_forbid(our_world: EmbeddedKnowledge, service, action, severity, policy, release) -> None:
+async def test_policies_forbid(
+    our_world: EmbeddedKnowledge, service: str, action: str, severity: values.Severity, policy: str, release: values.Release
+) -> None:
     read = await our_world.fetch_policies(service=service)
     conflicts = policies.PolicySet(read).conflicts(actions=[action], severity=severity)
     assert [(one.policy, one.release) for one in conflicts] == [(policy, release)]
@@ -163,7 +166,11 @@ def test_the_cluster_holds_what_the_demo_counts() -> None:
 
 
 def test_readme_tells_every_decision() -> None:
-    rows = dict(re.findall(r"^\| \[`([a-z0-9-]+)`\]\(incidents/\1\.yaml\) (.*)$", (EXAMPLES / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
+    rows = dict(
+        re.findall(
+            r"^\| \[`([a-z0-9-]+)`\]\(incidents/\1\.yaml\) (.*)$", (EXAMPLES / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+        )
+    )
     assert rows.keys() == BY_NAME.keys()
     for name, row in rows.items():
         assert f"`{BY_NAME[name].decision}`" in row

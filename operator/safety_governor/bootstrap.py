@@ -35,7 +35,14 @@ async def operator(settings: Settings, *, kubeconfig: str | None) -> AsyncIterat
         knowledge = EmbeddedKnowledge.open(settings.store)
         stack.callback(knowledge.close)
         time = clock.SystemClock()
-        leadership = lease.Lease(connection, namespace=settings.namespace, name=settings.lease, holder=settings.identity, now=time.now)
+        leadership = lease.Lease(
+            connection,
+            namespace=settings.namespace,
+            name=settings.lease,
+            holder=settings.identity,
+            duration=settings.lease_duration,
+            now=time.now,
+        )
         stages = _stages(
             settings,
             knowledge=knowledge,

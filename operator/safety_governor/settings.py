@@ -29,6 +29,8 @@ class Settings(BaseSettings):
     """Only incidents of this namespace are attended; absent means all."""
     lease: str = "safety-governor-operator"
     """Name of the Lease that makes one operator the only one."""
+    lease_duration: timedelta = Field(default=timedelta(seconds=15), ge=timedelta(seconds=3), le=timedelta(minutes=2))
+    """After so long without a sign of life another operator takes over; whole seconds."""
     identity: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
     """The name under which this process holds the Lease."""
     health_address: str = "127.0.0.1:8080"

@@ -52,7 +52,11 @@ class Measured:
 def policy(number: int, *, action: str) -> documents.Policy:
     """A policy that forbids one action at two severities."""
     return documents.Policy(
-        id=f"pol-{number:05}", service="api", blocked_actions=(action,), severities=("high", "critical"), rule=f"No {action} in business hours."
+        id=f"pol-{number:05}",
+        service="api",
+        blocked_actions=(action,),
+        severities=("high", "critical"),
+        rule=f"No {action} in business hours.",
     )
 
 

@@ -31,18 +31,19 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill also takes everything down
     os.chdir(ROOT)  # so that paths in the commands are as short as a reader would type them
     stage = Stage(slow=options.slow)
-    with contextlib.ExitStack() as stack:
-        folder = Path(tempfile.mkdtemp(prefix="safety-governor-demo-"))
-        try:
+    folder = Path(tempfile.mkdtemp(prefix="safety-governor-demo-"))
+    code = EXIT_DIFFERS
+    try:
+        with contextlib.ExitStack() as stack:  # whatever happens: first the operator ends, then the control plane
             code = _play(stage, folder, stack)
-        except KeyboardInterrupt:
-            stage.console.print("\nInterrupted.")
-            code = EXIT_INTERRUPTED
-        except (BinaryError, ControlPlaneError, KubectlError, UnexpectedError, OSError, TimeoutError) as error:
-            stage.console.print(Text(f"\n✗ {error}", style="red"), soft_wrap=True)
-            code = EXIT_DIFFERS
-        stack.callback(_clean_up, stage, folder, keep=options.keep or code == EXIT_DIFFERS)
-        return code
+    except KeyboardInterrupt:
+        stage.console.print("\nInterrupted; everything is taken down.")
+        code = EXIT_INTERRUPTED
+    except (BinaryError, ControlPlaneError, KubectlError, UnexpectedError, OSError, TimeoutError) as error:
+        stage.console.print(Text(f"\n✗ {error}", style="red"), soft_wrap=True)
+    finally:
+        _clean_up(stage, folder, keep=options.keep or code == EXIT_DIFFERS)
+    return code
 
 
 def _play(stage: Stage, folder: Path, stack: contextlib.ExitStack) -> int:
@@ -74,12 +75,12 @@ def _curtain(cast: acts.Cast, store: Path, mark: int, started: float) -> int:
     stage.act("What was touched", "Counted in the API server's audit log, which the operator cannot write.")
     code = cast.governor.stop()
     seen = cast.watch.all()
-    found = checks.effects(cluster, mark)
-    wrong = checks.differences(cluster, seen, found)
+    witness = checks.hear_witness(cluster, mark)
+    wrong = checks.differences(cluster, seen, witness)
     if code != 0:
         wrong.setdefault("", []).append(f"the operator ended with exit code {code} when told to stop, must be 0")
     stage.console.print()
-    finale.show(stage, seen, naive.actions(store, seen), found, wrong)
+    finale.show(stage, seen, naive.actions(store, seen), witness.effects, wrong)
     if wrong:
         finale.complain(stage, wrong)
         return EXIT_DIFFERS

@@ -1,5 +1,6 @@
 """The story, act by act. Every command in it is a real one; what it must lead to stands in `expected`."""
 
+import functools
 import json
 import sys
 from dataclasses import dataclass
@@ -52,12 +53,13 @@ def _await_rights(cluster: ControlPlane) -> None:
     """The API server hears of new bindings a moment after they are written."""
     wanted = [("alice", "create", one) for one in ("shop", "shop-staging")] + [(one, "patch", "shop") for one in ("bob", "carol")]
     for person, verb, namespace in wanted:
-        arguments = ("auth", "can-i", verb, "incidents.safetygovernor.io", "-n", namespace)
-        wait_until(
-            lambda arguments=arguments, person=person: cluster.kubectl(*arguments, user=person, check=False).returncode == 0,  # type: ignore[misc]
-            20,
-            f"{person} to have the right to {verb} incidents in {namespace}",
-        )
+        may = functools.partial(_may, cluster, person, verb, namespace)
+        wait_until(may, 20, f"{person} to be allowed to {verb} incidents in {namespace}")
+
+
+def _may(cluster: ControlPlane, person: str, verb: str, namespace: str) -> bool:
+    asked = cluster.kubectl("auth", "can-i", verb, "incidents.safetygovernor.io", "-n", namespace, user=person, check=False)
+    return asked.returncode == 0
 
 
 def load_knowledge(stage: Stage, store: Path) -> None:
@@ -81,11 +83,9 @@ def report_incidents(cast: Cast) -> dict[str, Seen]:
     stage, cluster = cast.stage, cast.cluster
     for one in EXPECTED:
         stage.kubectl(cluster, "alice", "apply", "-f", str(one.manifest))
-    with stage.waiting("Plan → Stress → Compress → Gate …"):
-        pass
     seen = cast.watch.until("a decision about every incident", lambda all_: all(one.is_settled for one in all_.values()))
     stage.say("")
-    stage.say("All are decided. One went through by itself, nothing spoke against it; the others wait for people, or never will be done.")
+    stage.say("All are decided. One went through by itself: nothing spoke against it. Of the others, four wait for people.")
     stage.kubectl(cluster, "bob", "get", "incidents", "-n", "shop")
     stage.kubectl(cluster, "alice", "get", "incidents", "-n", "shop-staging")
     return seen

@@ -1,7 +1,7 @@
 """Was everything as it must be? Asked of the API server and of its audit log, which the operator cannot write."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,78 +10,84 @@ from demo.incidents import Seen
 from testbed import ControlPlane, mutating_requests
 
 _ACTED_FOR = "safetygovernor.io/incident"
-_OWN_KEEPERS = frozenset({"system:kube-controller-manager"})
+_BOOKKEEPER = "system:serviceaccount:kube-system:deployment-controller"
 """The Deployment controller keeps its own books on the objects; it restarts nothing."""
+_RECORDS = frozenset({"safetygovernor.io", "coordination.k8s.io", "events.k8s.io"})
+"""Groups in which the operator writes for itself: incidents, its Lease, Events."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """One write to a Deployment, as the audit log has it."""
+    """One write by which something was touched, as the audit log has it."""
 
     namespace: str
-    deployment: str
+    target: str
+    """Name of the Deployment, or kind and name of anything else."""
     incident: str
     """For which one, as the write itself says."""
     by: str
     impersonating: str
+    at: str
+    """When it arrived; times of one log compare as text."""
 
     def __str__(self) -> str:
-        return f"{self.namespace}/{self.deployment} for {self.incident or 'no incident'} by {self.by} as {self.impersonating or 'itself'}"
+        return f"{self.namespace}/{self.target} for {self.incident or 'no incident'} by {self.by} as {self.impersonating or 'itself'}"
 
 
-def effects(cluster: ControlPlane, mark: int) -> list[Effect]:
-    """Every write to a Deployment since the mark, but for the controllers' own bookkeeping."""
-    found = mutating_requests(cluster.audit_events(mark), resource="deployments/")
-    return [one for one in map(_effect, found) if one.by not in _OWN_KEEPERS]
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """What the audit log says about the time since the operator was started."""
+
+    effects: tuple[Effect, ...]
+    released_at: Mapping[str, str]
+    """When the last word about an incident arrived, by `namespace/name`."""
 
 
-def _effect(event: Mapping[str, Any]) -> Effect:
-    body = event.get("requestObject")
-    metadata = body.get("metadata") if isinstance(body, dict) else None
-    annotations = (metadata or {}).get("annotations") or {}
-    target = event["objectRef"]
-    return Effect(
-        namespace=target.get("namespace", ""),
-        deployment=target.get("name", ""),
-        incident=annotations.get(_ACTED_FOR, ""),
-        by=event["user"]["username"],
-        impersonating=event.get("impersonatedUser", {}).get("username", ""),
-    )
+def hear_witness(cluster: ControlPlane, mark: int) -> Witness:
+    """Read the log since the mark."""
+    writes = mutating_requests(cluster.audit_events(mark))
+    effects = tuple(_effect(event) for event in writes if _touches(event, cluster.username("operator")))
+    said = {_key(event): _time(event) for event in writes if event["objectRef"].get("resource") == "incidents" and event["verb"] == "patch"}
+    return Witness(effects, said)
 
 
-def differences(cluster: ControlPlane, seen: Mapping[str, Seen], found: Sequence[Effect]) -> dict[str, list[str]]:
+def differences(cluster: ControlPlane, seen: Mapping[str, Seen], witness: Witness) -> dict[str, list[str]]:
     """What differs from what must happen, by incident; under an empty name what belongs to none."""
-    wrong = {one.name: _of_incident(one, seen[one.name], found) for one in EXPECTED}
-    wrong[""] = _of_effects(cluster, found) + _of_deployments(cluster)
+    wrong = {one.name: of_incident(one, seen[one.name], witness) for one in EXPECTED}
+    wrong[""] = _of_effects(cluster, witness.effects) + _of_deployments(cluster)
     return {name: sentences for name, sentences in wrong.items() if sentences}
 
 
-def _of_incident(one: Expectation, seen: Seen, found: Sequence[Effect]) -> list[str]:
-    reasons = "NoFindings" if one.reasons == () else ",".join(one.reasons or ())
+def of_incident(one: Expectation, seen: Seen, witness: Witness) -> list[str]:
+    """What differs for one incident."""
     approval = seen.approval
-    said = f"{approval['decision']} by {approval.get('approver')}" if approval.get("decision") else ""
-    refused = ", ".join(f"{refusal['decision']} by {refusal['approver']}" for refusal in approval.get("refusals") or ())
-    touched = Counter(f"{effect.namespace}/{effect.deployment}" for effect in found if effect.incident == one.key)
-    wanted = Counter({f"{one.namespace}/{one.deployment}": one.effects} if one.effects else {})
+    effects = [effect for effect in witness.effects if effect.incident == one.key]
     compared = [
         ("phase", seen.phase, one.phase),
         ("decision", seen.gate.get("decision"), one.decision),
         ("required approval", seen.gate.get("requiredApproval"), one.requires),
-        ("reason", seen.gate.get("reason") if one.reasons is not None else reasons, reasons),
-        ("decided by", said, one.says),
-        ("refused", refused, ", ".join(one.refused)),
-        ("touched", dict(touched), dict(wanted)),
+        ("last word", f"{approval['decision']} by {approval.get('approver')}" if approval.get("decision") else "", one.says),
+        ("refused", _listed(f"{it['decision']} by {it['approver']}" for it in approval.get("refusals") or ()), _listed(one.refused)),
+        (
+            "touched",
+            _counted(f"{it.namespace}/{it.target}" for it in effects),
+            _counted([f"{one.namespace}/{one.deployment}"] * one.effects),
+        ),
         ("verification", (seen.status.get("verification") or {}).get("outcome"), "Verified" if one.effects else None),
     ]
-    return [f"{what} is {_shown(actual)}, must be {_shown(must)}" for what, actual, must in compared if actual != must]
+    if one.reasons is not None:
+        compared.append(("reason", seen.gate.get("reason"), ",".join(one.reasons) or "NoFindings"))
+    wrong = [f"{what} is {actual or 'nothing'}, must be {must or 'nothing'}" for what, actual, must in compared if actual != must]
+    if one.says and any(effect.at <= witness.released_at.get(one.key, "~") for effect in effects):
+        wrong.append(f"was begun before “{one.says}” was said")
+    return wrong
 
 
-def _of_effects(cluster: ControlPlane, found: Sequence[Effect]) -> list[str]:
-    operator = cluster.username("operator")
-    keys = {one.key for one in EXPECTED}
+def _of_effects(cluster: ControlPlane, effects: Sequence[Effect]) -> list[str]:
+    operator, keys = cluster.username("operator"), {one.key for one in EXPECTED}
     return [
         f"unexpected write to {one}"
-        for one in found
+        for one in effects
         if one.incident not in keys or one.by != operator or one.impersonating != f"system:serviceaccount:{one.namespace}:governor-executor"
     ]
 
@@ -98,5 +104,40 @@ def _of_deployments(cluster: ControlPlane) -> list[str]:
     return wrong
 
 
-def _shown(value: object) -> str:
-    return str(value) if value else "nothing"
+def _touches(event: Mapping[str, Any], operator: str) -> bool:
+    """Whatever anybody did to a Deployment, and whatever the operator did beyond its own records."""
+    target, user = event["objectRef"], event["user"]["username"]
+    if target.get("resource") == "deployments":
+        return bool(user != _BOOKKEEPER)
+    return bool(user == operator and target.get("apiGroup", "") not in _RECORDS)
+
+
+def _effect(event: Mapping[str, Any]) -> Effect:
+    body, target = event.get("requestObject"), event["objectRef"]
+    metadata = body.get("metadata") if isinstance(body, dict) else None
+    is_deployment = target.get("resource") == "deployments" and not target.get("subresource")
+    kind = "/".join(part for part in (target.get("resource"), target.get("subresource")) if part)
+    return Effect(
+        namespace=target.get("namespace", ""),
+        target=target.get("name", "") if is_deployment else f"{kind} {target.get('name', '')}",
+        incident=((metadata or {}).get("annotations") or {}).get(_ACTED_FOR, ""),
+        by=event["user"]["username"],
+        impersonating=event.get("impersonatedUser", {}).get("username", ""),
+        at=_time(event),
+    )
+
+
+def _key(event: Mapping[str, Any]) -> str:
+    return f"{event['objectRef'].get('namespace')}/{event['objectRef'].get('name')}"
+
+
+def _time(event: Mapping[str, Any]) -> str:
+    return str(event["requestReceivedTimestamp"])
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(words)
+
+
+def _counted(targets: Iterable[str]) -> str:
+    return _listed(f"{target} ×{number}" for target, number in sorted(Counter(targets).items()))

@@ -10,24 +10,30 @@ from demo.expected import EXPECTED, Expectation
 from demo.incidents import Seen
 from demo.stage import Stage
 
+_HEADINGS = ("INCIDENT", "WITHOUT THE GATE", "THE GATE", "BECAUSE", "PEOPLE", "ENDED", "TOUCHED")
 _STYLES = {"Resolved": "green", "Rejected": "red", "Blocked": "red", "HandedOver": "yellow", "Observed": "blue"}
-_RELEASES = {"execute": "execute", "block_and_escalate": "block", "hand_over": "hand over"}
+_NEEDS_COLUMNS = {"BECAUSE": 138, "PEOPLE": 113, "ENDED": 113}
+"""Narrower terminals are spared what `kubectl get` has just shown and `why` tells."""
 
 
-def show(stage: Stage, seen: Mapping[str, Seen], naive: Mapping[str, str], found: Sequence[Effect], wrong: Mapping[str, Sequence[str]]) -> None:
+def show(
+    stage: Stage, seen: Mapping[str, Seen], naive: Mapping[str, str], found: Sequence[Effect], wrong: Mapping[str, Sequence[str]]
+) -> None:
     """The table, and below it the sum."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", title="What happened", title_justify="left", title_style="bold")
-    for heading in ("", "INCIDENT", "WITHOUT THE GATE: AT ONCE", "THE GATE", "BECAUSE", "PEOPLE", "ENDED", "TOUCHED"):
-        table.add_column(heading, overflow="fold")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("", no_wrap=True)
+    headings = [one for one in _HEADINGS if stage.console.width >= _NEEDS_COLUMNS.get(one, 0)]
+    for heading in headings:
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("INCIDENT", "ENDED", "TOUCHED"))
     for one in EXPECTED:
-        table.add_row(*_row(one, seen[one.name], naive[one.name], found, is_right=one.name not in wrong))
+        cells = _cells(one, seen[one.name], naive[one.name], found)
+        mark = Text("✓", style="green") if one.name not in wrong else Text("✗", style="red")
+        table.add_row(mark, *(cells[heading] for heading in headings))
     stage.console.print(table)
     stage.console.print()
     hasty = sum("restarts" in action for action in naive.values())
     stage.console.print(Text.assemble("Without the gate: ", (f"{hasty} restarts", "bold red"), ", at once, and nobody would know why."))
-    executors = sorted({one.impersonating for one in found})
-    summary = f", by {', '.join(executors)} (impersonated by the operator), as the API server's audit log says." if found else "."
-    stage.console.print(Text.assemble("With the gate:    ", (f"{len(found)} restarts", "bold green"), summary))
+    stage.console.print(Text.assemble("With the gate:    ", (f"{len(found)} restarts", "bold green"), _by_whom(found)))
 
 
 def complain(stage: Stage, wrong: Mapping[str, Sequence[str]]) -> None:
@@ -39,27 +45,36 @@ def complain(stage: Stage, wrong: Mapping[str, Sequence[str]]) -> None:
             stage.console.print(Text.assemble(("✗ ", "red"), f"{name}: {sentence}" if name else sentence), soft_wrap=True)
 
 
-def _row(one: Expectation, seen: Seen, naive: str, found: Sequence[Effect], *, is_right: bool) -> list[Text]:
-    touched = [effect.deployment for effect in found if effect.incident == one.key]
-    return [
-        Text("✓", style="green") if is_right else Text("✗", style="red"),
-        Text(one.name),
-        Text(naive),
-        Text(_decision(seen)),
-        Text(str(seen.gate.get("reason", "")).replace(",", "\n").replace("NoFindings", "–") if one.reasons is not None else "–", style="dim"),
-        _people(seen),
-        Text(seen.phase, style=_STYLES.get(seen.phase, "red")),
-        Text(", ".join(f"{name} ×{touched.count(name)}" for name in dict.fromkeys(touched)) or "nothing"),
-    ]
+def _by_whom(found: Sequence[Effect]) -> str:
+    names = sorted({f"{one.impersonating or one.by}" for one in found})
+    once = ", one for each incident that was released" if len({one.incident for one in found}) == len(found) else ""
+    return f"{once}, by {' and '.join(names)}." if names else "."
+
+
+def _cells(one: Expectation, seen: Seen, naive: str, found: Sequence[Effect]) -> dict[str, Text]:
+    """What stands under the headings."""
+    touched = [effect.target for effect in found if effect.incident == one.key]
+    reason = str(seen.gate.get("reason", "")) if one.reasons is not None else ""
+    return {
+        "INCIDENT": Text(one.name),
+        "WITHOUT THE GATE": Text(naive),
+        "THE GATE": Text(_decision(seen)),
+        "BECAUSE": Text(reason.replace(",", "\n").replace("NoFindings", "") or "–", style="dim"),
+        "PEOPLE": _people(seen),
+        "ENDED": Text(seen.phase, style=_STYLES.get(seen.phase, "red")),
+        "TOUCHED": Text("\n".join(f"{name} ×{touched.count(name)}" for name in dict.fromkeys(touched)) or "nothing"),
+    }
 
 
 def _decision(seen: Seen) -> str:
-    decision, takes = _RELEASES.get(str(seen.gate.get("decision")), "?"), str(seen.gate.get("requiredApproval"))
-    return f"{decision}, takes {takes}" if decision == "block" and takes != "Impossible" else f"{decision} for good" if decision == "block" else decision
+    decision, takes = str(seen.gate.get("decision") or "none"), str(seen.gate.get("requiredApproval"))
+    if decision != "block_and_escalate":
+        return decision.replace("_", " ")
+    return "block\nfor good" if takes == "Impossible" else f"block, takes\n{takes}"
 
 
 def _people(seen: Seen) -> Text:
-    lines = [Text(f"{one['approver']}: {one['decision']} (refused)", style="dim") for one in seen.approval.get("refusals") or ()]
+    lines = [Text(f"{one['approver']}: {one['decision']}, refused", style="dim") for one in seen.approval.get("refusals") or ()]
     if seen.approval.get("decision"):
         lines.append(Text(f"{seen.approval['approver']}: {seen.approval['decision']}"))
-    return Text("\n").join(lines) or Text("–", style="dim")
+    return Text("\n").join(lines) if lines else Text("–", style="dim")

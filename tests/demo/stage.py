@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.rule import Rule
 from rich.text import Text
 
@@ -44,7 +43,7 @@ class Stage:
 
     def done(self, sentence: str) -> None:
         """Something that went as it should."""
-        self.console.print(Padding(Text.assemble(("✓ ", "green"), sentence), (0, 0, 0, _INDENT)))
+        self.console.print(Text.assemble(" " * _INDENT, ("✓ ", "green"), sentence), soft_wrap=True)
 
     def waiting(self, what: str) -> AbstractContextManager[object]:
         """Shown while something takes its time."""
@@ -76,7 +75,13 @@ class Stage:
         self._show(program.name, args, person)
         columns = {"COLUMNS": str(self.console.width - _INDENT)} | ({"FORCE_COLOR": "1"} if self.console.is_terminal else {})
         ran = subprocess.run(
-            [str(program), *args], env={**env, **columns}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
+            [str(program), *args],
+            env={**env, **columns},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
         if ran.returncode != 0:
             raise UnexpectedError(f"{program.name} {shlex.join(args)} exited with {ran.returncode}: {(ran.stderr or ran.stdout).strip()}")

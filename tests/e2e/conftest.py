@@ -13,8 +13,6 @@ from testbed import ControlPlane
 KNOWLEDGE = Path(__file__).parent / "knowledge"
 
 
-
-
 def load(store: Path, *paths: Path) -> None:
     """Load files into a store, as the command does."""
     kept = bootstrap.open_store(store, create=True)
@@ -44,7 +42,7 @@ def start_operator(cluster: ControlPlane, shop: Shop, store: Path, tmp_path: Pat
     started: list[OperatorProcess] = []
 
     def start(*, kubeconfig: Path | None = None, **settings: str) -> OperatorProcess:
-        defaults = {"watch_namespace": shop.namespace, "lease": f"operator-{shop.namespace}"}
+        defaults = {"watch_namespace": shop.namespace, "lease": f"operator-{shop.namespace}", "lease_duration": "PT3S"}
         operator = OperatorProcess(
             kubeconfig=kubeconfig or cluster.kubeconfig("operator"),
             store=store,

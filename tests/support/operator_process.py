@@ -38,7 +38,9 @@ class OperatorProcess:
     def start(self) -> None:
         """Start it and return at once."""
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen([sys.executable, "-m", "safety_governor.cli.main", "operator"], env=self._environment, stderr=log)
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "safety_governor.cli.main", "operator"], env=self._environment, stderr=log
+            )
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""

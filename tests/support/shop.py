@@ -71,7 +71,13 @@ class Shop:
             "apiVersion": "safetygovernor.io/v1alpha1",
             "kind": "Incident",
             "metadata": {"name": name, "namespace": self.namespace},
-            "spec": {"service": "payments", "severity": "medium", "summary": "The connection pool is exhausted", "requestedBy": user, **spec},
+            "spec": {
+                "service": "payments",
+                "severity": "medium",
+                "summary": "The connection pool is exhausted",
+                "requestedBy": user,
+                **spec,
+            },
         }
         self.kubectl("apply", "-f", "-", user=user, stdin=json.dumps(body))
 
@@ -87,6 +93,7 @@ class Shop:
 
     def wait_for(self, name: str, condition: Callable[[dict[str, Any]], bool], what: str, *, timeout: float = 30) -> dict[str, Any]:
         """The status once the condition holds for it."""
+
         def holds() -> dict[str, Any] | None:
             status = self.status(name)
             return status if condition(status) else None
@@ -104,7 +111,9 @@ class Shop:
         approval = {"decision": decision, "planDigest": digest or self.status(name)["gate"]["planDigest"], "approver": user}
         if reason:
             approval["reason"] = reason
-        return self.kubectl("patch", "incident", name, "--type=merge", "-p", json.dumps({"spec": {"approval": approval}}), user=user, check=check)
+        return self.kubectl(
+            "patch", "incident", name, "--type=merge", "-p", json.dumps({"spec": {"approval": approval}}), user=user, check=check
+        )
 
     def writes(self, since: int) -> list[dict[str, Any]]:
         """Mutating requests of the operator about this namespace since the mark, Events not counted."""
@@ -120,5 +129,3 @@ class Shop:
     def restarts(self, name: str, since: int) -> int:
         """How often the governor has touched the Deployment since the mark."""
         return sum(one["objectRef"]["resource"] == "deployments" and one["objectRef"]["name"] == name for one in self.writes(since))
-
-

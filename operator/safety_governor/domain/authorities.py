@@ -60,7 +60,9 @@ def policy_ids(text: str) -> tuple[str, ...]:
 
 def _unknown_policies(where: str, text: str, existing: frozenset[str]) -> list[Authority]:
     return [
-        Authority(named=values.clip(identifier, values.LINE_LIMIT), found_in=values.clip(where, values.LINE_LIMIT), why="no policy has this id")
+        Authority(
+            named=values.clip(identifier, values.LINE_LIMIT), found_in=values.clip(where, values.LINE_LIMIT), why="no policy has this id"
+        )
         for identifier in policy_ids(text)
         if identifier not in existing
     ]

@@ -7,7 +7,7 @@ process is stopped.
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -15,10 +15,10 @@ import structlog
 from safety_governor.adapters.kubernetes.api import Api, NotFoundError
 from safety_governor.domain import errors
 
-DURATION = 15.0
-RENEW_EVERY = 4.0
-MARGIN = 3.0
-"""An effect is only begun while the Lease is ours for so long yet."""
+RENEWALS = 4
+"""So often is the Lease renewed within its duration, so that a lost request does not lose it."""
+MARGIN = 5
+"""An effect is only begun while a fifth of the duration is left."""
 
 _log = structlog.get_logger()
 
@@ -26,12 +26,13 @@ _log = structlog.get_logger()
 class Lease:
     """One coordination.k8s.io Lease."""
 
-    def __init__(self, api: Api, *, namespace: str, name: str, holder: str, now: Callable[[], datetime]) -> None:
+    def __init__(self, api: Api, *, namespace: str, name: str, holder: str, duration: timedelta, now: Callable[[], datetime]) -> None:
         self._api = api
         self._path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._namespace = namespace
         self._name = name
         self._holder = holder
+        self._duration = duration.total_seconds()
         self._now = now
         self._ours_until = 0.0
 
@@ -42,13 +43,13 @@ class Lease:
 
     def holds(self) -> bool:
         """True while the Lease is certainly ours for long enough to make one request."""
-        return asyncio.get_running_loop().time() + MARGIN < self._ours_until
+        return asyncio.get_running_loop().time() + self._duration / MARGIN < self._ours_until
 
     async def acquire(self) -> None:
         """Return once the Lease is ours; until then say who has it."""
         seen: tuple[str, float] | None = None
         while True:
-            pause = RENEW_EVERY / 2
+            pause = self._duration / RENEWALS / 2
             try:
                 lease = await self._read()
                 time = asyncio.get_running_loop().time()
@@ -59,7 +60,7 @@ class Lease:
                         _log.info("another operator is at work; standing by", holder=spec["holderIdentity"], mine=self._holder)
                     seen = (record, time)
                 free = lease is None or not spec.get("holderIdentity") or spec["holderIdentity"] == self._holder
-                if (free or time - seen[1] >= spec.get("leaseDurationSeconds", DURATION)) and await self._write(lease):
+                if (free or time - seen[1] >= spec.get("leaseDurationSeconds", self._duration)) and await self._write(lease):
                     _log.info("this is the operator at work now", holder=self._holder)
                     return
             except errors.RetryableError as error:
@@ -69,7 +70,7 @@ class Lease:
     async def keep(self) -> None:
         """Renew until the Lease is lost; returns then, and the process must stop acting."""
         while True:
-            await asyncio.sleep(RENEW_EVERY)
+            await asyncio.sleep(self._duration / RENEWALS)
             try:
                 lease = await self._read()
                 if lease is not None and lease["spec"].get("holderIdentity") != self._holder:
@@ -107,7 +108,7 @@ class Lease:
         """Whether the Lease is ours now. Its time runs from before the request, as nobody knows how long that took."""
         began = asyncio.get_running_loop().time()
         stamp = f"{self._now():%Y-%m-%dT%H:%M:%S.%fZ}"
-        spec = {"holderIdentity": self._holder, "leaseDurationSeconds": int(DURATION), "renewTime": stamp}
+        spec = {"holderIdentity": self._holder, "leaseDurationSeconds": int(self._duration), "renewTime": stamp}
         try:
             if lease is None:
                 metadata = {"name": self._name, "namespace": self._namespace}
@@ -123,5 +124,5 @@ class Lease:
                 await self._api.put(f"{self._path}/{self._name}", {**lease, "spec": {**kept, **spec}})
         except errors.ConflictError:
             return False
-        self._ours_until = began + DURATION
+        self._ours_until = began + self._duration
         return True
