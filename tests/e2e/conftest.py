@@ -5,21 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from safety_governor import bootstrap
+from support.knowledge import load
 from support.operator_process import OperatorProcess, StartOperator
 from support.shop import Shop
 from testbed import ControlPlane
 
 KNOWLEDGE = Path(__file__).parent / "knowledge"
-
-
-def load(store: Path, *paths: Path) -> None:
-    """Load files into a store, as the command does."""
-    kept = bootstrap.open_store(store, create=True)
-    files = bootstrap.reader(kept)(paths)
-    assert not [problem for file in files for problem in file.problems]
-    kept.replace_documents([document for file in files for document in file.documents])
-    kept.close()
 
 
 @pytest.fixture

@@ -43,7 +43,11 @@ def test_cluster_without_our_resources_is_named_and_the_operator_exits(bare_clus
 def test_missing_rights_are_all_named_and_the_operator_exits(cluster: ControlPlane, store: Path, tmp_path: Path) -> None:
     code, said = _run(kubeconfig=cluster.kubeconfig("eve"), store=store, log=tmp_path / "log")
     assert code == 1
-    for right in ("watch incidents.safetygovernor.io", "update incidents/status", "create leases.coordination.k8s.io in namespace governor-system"):
+    for right in (
+        "watch incidents.safetygovernor.io",
+        "update incidents/status",
+        "create leases.coordination.k8s.io in namespace governor-system",
+    ):
         assert right in said
     assert "Traceback" not in said
 
@@ -138,11 +142,26 @@ def test_why_tells_the_decision_from_the_resource(shop: Shop, operator: Operator
     shop.report("stuck", **LEDGER)
     shop.wait_for_phase("stuck", "AwaitingApproval")
     told = subprocess.run(
-        [sys.executable, "-m", "safety_governor.cli.main", "why", f"{shop.namespace}/stuck", "--kubeconfig", str(shop.cluster.kubeconfig("bob"))],
+        [
+            sys.executable,
+            "-m",
+            "safety_governor.cli.main",
+            "why",
+            f"{shop.namespace}/stuck",
+            "--kubeconfig",
+            str(shop.cluster.kubeconfig("bob")),
+        ],
         capture_output=True,
         text=True,
         timeout=30,
         check=True,
     ).stdout
-    for part in ("ContradictionsReached", "measured 2, allowed < 2", "released by APPROVE", "ev-double-booking", "kubectl -n", "APPROVE needed"):
+    for part in (
+        "ContradictionsReached",
+        "measured 2, allowed < 2",
+        "released by APPROVE",
+        "ev-double-booking",
+        "kubectl -n",
+        "APPROVE needed",
+    ):
         assert part in told
