@@ -10,7 +10,6 @@ from safety_governor.adapters import assumed, clock, document_files, offline
 from safety_governor.adapters.embedded import EmbeddedKnowledge
 from safety_governor.adapters.kubernetes import api, guardrails, incidents, lease, preflight, workloads
 from safety_governor.api import v1alpha1
-from safety_governor.domain import documents
 from safety_governor.pipeline import attendant, ports, runner
 from safety_governor.pipeline.stages import approve, claim, compress, execute, gate, plan, stress, verify
 from safety_governor.settings import Settings
@@ -106,11 +105,6 @@ def knowledge_of(paths: Sequence[Path]) -> tuple[EmbeddedKnowledge, Sequence[str
     files = reader(store)(paths)
     store.replace_documents([document for file in files for document in file.documents])
     return store, [f"{file.path}:{problem.line or 1}: {problem.field} {problem.message}" for file in files for problem in file.problems]
-
-
-def naive_action(runbook: documents.Runbook) -> str:
-    """What an agent without a gate does: the recommended action of the first hit, at once."""
-    return runbook.recommended_action
 
 
 async def fetch_incident(*, namespace: str, name: str, kubeconfig: str | None) -> v1alpha1.Incident | None:

@@ -28,7 +28,7 @@ async def _actions(store: Path, seen: Mapping[str, Seen]) -> dict[str, str]:
 
 
 def _in_words(runbook: documents.Runbook, deployment: str) -> str:
-    action = bootstrap.naive_action(runbook)
+    action = runbook.recommended_action
     remediation = runbook.remediation(action)
     kinds = {step.type for step in remediation.steps} if remediation else set()
     if values.ActionType.ROLLOUT_RESTART in kinds:

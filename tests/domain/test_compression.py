@@ -62,7 +62,7 @@ def test_extract_shows_the_plan_then_findings_then_one_line_per_claim() -> None:
         "TelemetryUnknown: no logs",
         "- The connection pool of checkout is exhausted [1 for, 0 against]",
     ]
-    assert made.tokens == 31
+    assert made.tokens == 33
 
 
 def test_extract_of_a_hand_over_says_so() -> None:

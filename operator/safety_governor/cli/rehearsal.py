@@ -13,7 +13,7 @@ from rich.table import Table
 from safety_governor import bootstrap
 from safety_governor.api import progress, v1alpha1
 from safety_governor.cli import story
-from safety_governor.domain import errors, lifecycle, values, verdicts
+from safety_governor.domain import documents, errors, lifecycle, values, verdicts
 from safety_governor.pipeline import ports
 from safety_governor.settings import Settings
 
@@ -49,7 +49,7 @@ async def run(settings: Settings, request: Request) -> int:
         for number, incident in enumerate(rehearsed):
             if number:
                 console.rule(style="dim")
-            story.tell(incident, console)
+            story.tell(incident, console, rehearsed=True)
         console.print("\n[dim]A rehearsal: the target is assumed to exist and its namespace to allow restarts; nothing was touched.[/]")
     return EXIT_EXECUTE if all(_executes(one) for one in rehearsed) else EXIT_BLOCKED
 
@@ -98,9 +98,13 @@ async def _rehearse(settings: Settings, knowledge: ports.Knowledge, incident: v1
 
 
 async def _naive(knowledge: ports.Knowledge, incident: v1alpha1.Incident) -> str:
+    """What an agent without a gate does: the recommended action of the first hit, whatever speaks against it."""
     query = "\n".join((incident.spec.summary, *incident.spec.symptoms))
     hits = await knowledge.search_runbooks(query, service=incident.spec.service, limit=1)
-    return bootstrap.naive_action(hits[0].document) if hits else "nothing"
+    if not hits:
+        return "nothing"
+    first = hits[0].document
+    return first.recommended_action + (f" ({first.title})" if first.service == documents.ANY_SERVICE else "")
 
 
 def _as_json(incident: v1alpha1.Incident) -> dict[str, object]:
@@ -112,14 +116,15 @@ def _comparison(rehearsed: Sequence[v1alpha1.Incident], naive: Sequence[str]) ->
     table = Table(
         title="The same incidents, without and with the gate", title_justify="left", box=None, padding=(0, 2), header_style="bold"
     )
-    for heading in ("INCIDENT", "SEVERITY", "WITHOUT: DOES AT ONCE", "WITH: DECIDES", "TAKES", "BECAUSE"):
-        table.add_column(heading, overflow="fold")
+    for heading in ("INCIDENT", "SEVERITY", "WITHOUT: AT ONCE", "WITH THE GATE", "TAKES", "BECAUSE"):
+        table.add_column(heading, overflow="fold", no_wrap=heading != "WITHOUT: AT ONCE")
     for incident, action in zip(rehearsed, naive, strict=True):
         gate = incident.status.gate
         if gate is None:
             continue
-        takes = "nothing" if gate.decision is verdicts.Decision.EXECUTE else gate.required_approval.value
+        takes = "" if gate.decision is verdicts.Decision.EXECUTE else gate.required_approval.value
         if gate.required_approval is values.Release.IMPOSSIBLE:
             takes = "people" if gate.decision is verdicts.Decision.HAND_OVER else "cannot be released"
-        table.add_row(incident.metadata.name, incident.spec.severity, action, gate.decision, takes, gate.reason.replace(",", "\n"))
+        reason = "" if gate.reason == "NoFindings" else gate.reason.replace(",", "\n")
+        table.add_row(incident.metadata.name, incident.spec.severity, action, gate.decision.replace("_", " "), takes, reason)
     return table

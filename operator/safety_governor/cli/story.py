@@ -20,16 +20,16 @@ _STYLES = {
 }
 
 
-def tell(incident: v1alpha1.Incident, console: Console) -> None:
-    """Print the whole story."""
+def tell(incident: v1alpha1.Incident, console: Console, *, rehearsed: bool = False) -> None:
+    """Print the whole story; of a rehearsal without the command to decide, as there is nothing to decide about."""
     spec, status = incident.spec, incident.status
     style = _STYLES.get(lifecycle.Phase(status.phase), "red") if status.phase in set(lifecycle.Phase) else "white"
     console.print(f"[bold]{escape(incident.key)}[/]  {spec.service}, {spec.severity}  [{style}]{status.phase}[/]", soft_wrap=True)
-    console.print(Padding(escape(f"“{values.clip(' '.join(spec.summary.split()), 300)}”"), (0, 0, 0, 2)))
+    console.print(Padding(escape(f"“{values.clip(' '.join(spec.summary.split()), 300)}”"), (0, 0, 0, 2), expand=False))
     _tell_plan(incident, console)
     _tell_gate(status, console)
     _tell_evidence(status, console)
-    _tell_approval(incident, console)
+    _tell_approval(incident, console, rehearsed=rehearsed)
     _tell_execution(status, console)
     _tell_stalled(status, console)
 
@@ -45,7 +45,7 @@ def _grid(console: Console, rows: Sequence[Sequence[str]], *, indent: int = 10) 
         table.add_column(overflow="fold", no_wrap=column == 0)
     for row in rows:
         table.add_row(*row)
-    console.print(Padding(table, (0, 0, 0, indent)))
+    console.print(Padding(table, (0, 0, 0, indent), expand=False))
 
 
 def _tell_plan(incident: v1alpha1.Incident, console: Console) -> None:
@@ -80,14 +80,14 @@ def _tell_gate(status: v1alpha1.IncidentStatus, console: Console) -> None:
     shift = f"  confidence {gate.confidence.replace('->', ' → ')}" if gate.confidence else ""
     _head(console, "Gate", f"[bold]{gate.decision}[/]{shift}  [dim]{digests.short(gate.plan_digest)}, gate version {gate.version}[/]")
     if not gate.findings:
-        console.print(Padding("[green]✓[/] no check fired", (0, 0, 0, 10)))
+        console.print(Padding("[green]✓[/] no check fired", (0, 0, 0, 10), expand=False))
         return
     for finding in gate.findings:
         warns = finding.release is values.Release.NOT_NEEDED
         mark, release = ("[yellow]![/]", "warning") if warns else ("[red]✗[/]", _released_by(finding.release))
         measured = f"measured {finding.measured}, allowed {finding.threshold}"
-        console.print(Padding(f"{mark} [bold]{finding.check}[/]  {escape(measured)}  [dim]{release}[/]", (0, 0, 0, 10)))
-        console.print(Padding(escape(finding.message), (0, 0, 0, 12)))
+        console.print(Padding(f"{mark} [bold]{finding.check}[/]  {escape(measured)}  [dim]{release}[/]", (0, 0, 0, 10), expand=False))
+        console.print(Padding(escape(finding.message), (0, 0, 0, 12), expand=False))
 
 
 def _released_by(release: values.Release) -> str:
@@ -112,14 +112,16 @@ def _tell_evidence(status: v1alpha1.IncidentStatus, console: Console) -> None:
         if stress.ledger.action is not None:
             _tell_entry(stress.ledger.action, console, title="action")
     for unknown in stress.unknowns:
-        console.print(Padding(f"[yellow]?[/] {escape(unknown)}", (0, 0, 0, 10)))
+        console.print(Padding(f"[yellow]?[/] {escape(unknown)}", (0, 0, 0, 10), expand=False))
 
 
 def _tell_entry(entry: ledger.Entry, console: Console, *, title: str) -> None:
     found = entry.supporting or entry.contradicting or entry.unchecked
     if title == "action" and not found:
         return
-    console.print(Padding(f"[dim]{title}[/] {escape(entry.claim)}" + ("" if found else " [dim](nothing on record)[/]"), (0, 0, 0, 10)))
+    console.print(
+        Padding(f"[dim]{title}[/] {escape(entry.claim)}" + ("" if found else " [dim](nothing on record)[/]"), (0, 0, 0, 10), expand=False)
+    )
     rows = [("[green]for[/]", escape(one.document), f"[dim]{escape(one.excerpt)}[/]") for one in entry.supporting]
     rows += [("[red]against[/]", escape(one.document), f"[dim]{escape(one.excerpt)}[/]") for one in entry.contradicting]
     rows += [("[yellow]not believed[/]", escape(one.document), f"[dim]{one.why}[/]") for one in entry.unchecked]
@@ -127,17 +129,21 @@ def _tell_entry(entry: ledger.Entry, console: Console, *, title: str) -> None:
         _grid(console, rows, indent=12)
 
 
-def _tell_approval(incident: v1alpha1.Incident, console: Console) -> None:
+def _tell_approval(incident: v1alpha1.Incident, console: Console, *, rehearsed: bool) -> None:
     status = incident.status
     gate, approval = status.gate, status.approval
     if gate is None or approval is None:
         return
     _head(console, "Approval", escape(approval.summary))
     for refusal in approval.refusals:
-        console.print(Padding(f"[red]refused[/] {refusal.decision} by {escape(refusal.approver)}: {escape(refusal.why)}", (0, 0, 0, 10)))
-    if status.phase != lifecycle.Phase.AWAITING_APPROVAL:
+        console.print(
+            Padding(f"[red]refused[/] {refusal.decision} by {escape(refusal.approver)}: {escape(refusal.why)}", (0, 0, 0, 10), expand=False)
+        )
+    if status.phase != lifecycle.Phase.AWAITING_APPROVAL or rehearsed:
         return
-    console.print(Padding(f"until {gate.expires_at}; after that the incident expires, which is a denial. To decide:", (0, 0, 0, 10)))
+    console.print(
+        Padding(f"until {gate.expires_at}; after that the incident expires, which is a denial. To decide:", (0, 0, 0, 10), expand=False)
+    )
     console.print(command_for(incident, gate), soft_wrap=True, markup=False, highlight=False)
 
 
@@ -163,7 +169,9 @@ def _tell_execution(status: v1alpha1.IncidentStatus, console: Console) -> None:
     if rows:
         _grid(console, rows)
     if status.verification is not None:
-        console.print(Padding(f"[bold]{status.verification.outcome}[/]: {escape(status.verification.message)}", (0, 0, 0, 10)))
+        console.print(
+            Padding(f"[bold]{status.verification.outcome}[/]: {escape(status.verification.message)}", (0, 0, 0, 10), expand=False)
+        )
 
 
 def _tell_stalled(status: v1alpha1.IncidentStatus, console: Console) -> None:

@@ -179,7 +179,9 @@ def contradictions_are_reached(known: facts.Facts, limits: Thresholds) -> Findin
 
 
 def evidence_is_insufficient(known: facts.Facts, limits: Thresholds) -> Finding | None:
-    """Hardly any claim could be checked and nothing supports the plan."""
+    """Hardly any claim could be checked and nothing supports the plan. Where nothing is proposed there is nothing to support."""
+    if known.resolution is plans.Resolution.NOTHING_PROPOSED:
+        return None
     if known.coverage is None or known.supporting is None or known.coverage >= limits.coverage or known.supporting > 0:
         return None
     return _finding(
