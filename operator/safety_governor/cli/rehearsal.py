@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from safety_governor import bootstrap
-from safety_governor.api import progress, v1alpha1
+from safety_governor.api import progress, records, v1alpha1
 from safety_governor.cli import story
 from safety_governor.domain import documents, errors, lifecycle, values, verdicts
 from safety_governor.pipeline import ports
@@ -116,15 +116,20 @@ def _comparison(rehearsed: Sequence[v1alpha1.Incident], naive: Sequence[str]) ->
     table = Table(
         title="The same incidents, without and with the gate", title_justify="left", box=None, padding=(0, 2), header_style="bold"
     )
-    for heading in ("INCIDENT", "SEVERITY", "WITHOUT: AT ONCE", "WITH THE GATE", "TAKES", "BECAUSE"):
+    for heading in ("INCIDENT", "WITHOUT: AT ONCE", "WITH THE GATE", "BECAUSE"):
         table.add_column(heading, overflow="fold", no_wrap=heading != "WITHOUT: AT ONCE")
     for incident, action in zip(rehearsed, naive, strict=True):
         gate = incident.status.gate
-        if gate is None:
-            continue
-        takes = "" if gate.decision is verdicts.Decision.EXECUTE else gate.required_approval.value
-        if gate.required_approval is values.Release.IMPOSSIBLE:
-            takes = "people" if gate.decision is verdicts.Decision.HAND_OVER else "cannot be released"
-        reason = "" if gate.reason == "NoFindings" else gate.reason.replace(",", "\n")
-        table.add_row(incident.metadata.name, incident.spec.severity, action, gate.decision.replace("_", " "), takes, reason)
+        if gate is not None:
+            table.add_row(
+                incident.metadata.name, action, _in_words(gate), "" if gate.reason == "NoFindings" else gate.reason.replace(",", "\n")
+            )
     return table
+
+
+def _in_words(gate: records.Gate) -> str:
+    if gate.decision is verdicts.Decision.EXECUTE:
+        return "execute"
+    if gate.decision is verdicts.Decision.HAND_OVER:
+        return "hand over to people"
+    return "block for good" if gate.required_approval is values.Release.IMPOSSIBLE else f"block, takes {gate.required_approval}"
