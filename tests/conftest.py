@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from support.admission import wait_until_guarded
 from testbed import ControlPlane
 from testbed.binaries import missing
 
@@ -19,4 +20,5 @@ def cluster() -> Iterator[ControlPlane]:
         pytest.fail(f"the test bed lacks {', '.join(absent)}; `make servers` builds them", pytrace=False)
     with ControlPlane() as plane:
         plane.apply_crds(CRDS)
+        wait_until_guarded(plane)
         yield plane

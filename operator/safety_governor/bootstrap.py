@@ -8,7 +8,8 @@ from pathlib import Path
 
 from safety_governor.adapters import assumed, clock, document_files, offline
 from safety_governor.adapters.embedded import EmbeddedKnowledge
-from safety_governor.adapters.kubernetes import api, guardrails, incidents, lease, preflight, workloads
+from safety_governor.adapters.kubernetes import api, approval_guard, guardrails, incidents, lease, preflight, workloads
+from safety_governor.adapters.kubernetes import desk as desks
 from safety_governor.api import v1alpha1
 from safety_governor.pipeline import attendant, ports, runner
 from safety_governor.pipeline.stages import approve, claim, compress, execute, gate, plan, stress, verify
@@ -21,11 +22,12 @@ class Operator:
 
     attendant: attendant.Attendant
     lease: lease.Lease
+    guard: approval_guard.ApprovalGuard
     credentials: Callable[[], Awaitable[api.Credentials]]
 
 
 @asynccontextmanager
-async def operator(settings: Settings, *, kubeconfig: str | None) -> AsyncIterator[Operator]:
+async def operator(settings: Settings, *, kubeconfig: str | None, on_guard: Callable[[bool], None]) -> AsyncIterator[Operator]:
     """Connect, check what must be in place, and wire the pipeline. Raises ConfigurationError with all that is missing."""
     async with AsyncExitStack() as stack:
         connection = await api.Api.connect(kubeconfig=kubeconfig)
@@ -42,12 +44,16 @@ async def operator(settings: Settings, *, kubeconfig: str | None) -> AsyncIterat
             duration=settings.lease_duration,
             now=time.now,
         )
+        guard = approval_guard.ApprovalGuard(
+            connection, namespace=settings.namespace, on_change=on_guard, every=settings.guard_interval.total_seconds()
+        )
         stages = _stages(
             settings,
             knowledge=knowledge,
             targets=workloads.ClusterWorkloads(connection),
             rails=guardrails.ClusterGuardrails(connection),
             fence=leadership,
+            guard=guard,
         )
         yield Operator(
             attendant=attendant.Attendant(
@@ -57,12 +63,19 @@ async def operator(settings: Settings, *, kubeconfig: str | None) -> AsyncIterat
                 patience=settings.patience,
             ),
             lease=leadership,
+            guard=guard,
             credentials=connection.credentials,
         )
 
 
 def _stages(
-    settings: Settings, *, knowledge: ports.Knowledge, targets: ports.Workloads, rails: ports.Guardrails, fence: ports.Fence
+    settings: Settings,
+    *,
+    knowledge: ports.Knowledge,
+    targets: ports.Workloads,
+    rails: ports.Guardrails,
+    fence: ports.Fence,
+    guard: ports.ApprovalGuard,
 ) -> runner.Stages:
     agent = offline.OfflineAgent(knowledge)
     return runner.Stages(
@@ -70,7 +83,7 @@ def _stages(
         stress=stress.Stress(agent=agent, knowledge=knowledge),
         compress=compress.Compress(),
         gate=gate.Gate(knowledge=knowledge, targets=targets, rails=rails, thresholds=settings.gate, expiry=settings.approval_expiry),
-        approve=approve.Approve(),
+        approve=approve.Approve(guard=guard),
         claim=claim.Claim(targets=targets, rails=rails, fence=fence),
         execute=execute.Execute(targets=targets, fence=fence),
         verify=verify.Verify(targets=targets, timeout=settings.verify_timeout),
@@ -81,7 +94,7 @@ def rehearsal(settings: Settings, knowledge: ports.Knowledge) -> tuple[runner.Ru
     """The pipeline without a cluster: the target is assumed to exist and its namespace to allow restarts."""
     time = clock.SystemClock()
     cluster = assumed.AssumedCluster()
-    stages = _stages(settings, knowledge=knowledge, targets=cluster, rails=cluster, fence=cluster)
+    stages = _stages(settings, knowledge=knowledge, targets=cluster, rails=cluster, fence=cluster, guard=cluster)
     return runner.Runner(stages=stages, clock=time), time.now
 
 
@@ -105,6 +118,31 @@ def knowledge_of(paths: Sequence[Path]) -> tuple[EmbeddedKnowledge, Sequence[str
     files = reader(store)(paths)
     store.replace_documents([document for file in files for document in file.documents])
     return store, [f"{file.path}:{problem.line or 1}: {problem.field} {problem.message}" for file in files for problem in file.problems]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What people at the command line need, over one connection as themselves."""
+
+    incidents: incidents.ClusterIncidents
+    approvals: desks.ApprovalDesk
+    server: str
+    namespace: str
+
+
+@asynccontextmanager
+async def desk(*, kubeconfig: str | None, context: str | None) -> AsyncIterator[Desk]:
+    """Connect as whoever is at the command line."""
+    connection = await api.Api.connect(kubeconfig=kubeconfig, context=context)
+    try:
+        yield Desk(
+            incidents=incidents.ClusterIncidents(connection, reporter="cli"),
+            approvals=desks.ApprovalDesk(connection),
+            server=connection.server,
+            namespace=await api.default_namespace(kubeconfig=kubeconfig, context=context),
+        )
+    finally:
+        await connection.close()
 
 
 async def fetch_incident(*, namespace: str, name: str, kubeconfig: str | None) -> v1alpha1.Incident | None:

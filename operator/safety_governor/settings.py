@@ -43,5 +43,7 @@ class Settings(BaseSettings):
     """How long people may take to decide; a RemediationPolicy may shorten it."""
     verify_timeout: timedelta = Field(default=timedelta(minutes=10), gt=timedelta(0))
     """After this a rollout that is still going on is inconclusive."""
+    guard_interval: timedelta = Field(default=timedelta(minutes=2), ge=timedelta(seconds=1), le=timedelta(minutes=4))
+    """How often it is proved that the API server refuses forbidden approvals."""
     patience: timedelta = timedelta(minutes=2)
     """After so long without an answer of the store, what cannot be read is recorded as unknown and people are asked."""

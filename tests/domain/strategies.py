@@ -3,9 +3,9 @@
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
-from safety_governor.domain import authorities, checks, documents, facts, guardrails, plans, policies, values
 
 from domain import builders
+from safety_governor.domain import approvals, authorities, checks, documents, facts, guardrails, plans, policies, values
 
 ACTIONS = st.sampled_from((builders.ACTION, "scale-checkout"))
 TEXTS = st.text(alphabet=st.characters(codec="utf-8"), max_size=60)
@@ -69,7 +69,11 @@ RULES = _values(
             guardrails.ProtectedTarget, kind=st.sampled_from(("Deployment", "StatefulSet")), name=st.sampled_from(("checkout", "cart", "*"))
         )
     ),
-    approval=_values(guardrails.ApprovalRules, expires_after_seconds=st.none() | st.integers(60, 1800)),
+    approval=_values(
+        approvals.ApprovalRules,
+        expires_after_seconds=st.none() | st.integers(60, 1800),
+        two_person_rule=_some(st.sampled_from(approvals.TwoPersonCase)),
+    ),
     require_telemetry=st.booleans(),
     suspend=st.booleans(),
 )

@@ -2,9 +2,9 @@
 
 import pytest
 from hypothesis import given
-from safety_governor.domain import authorities
 
 from domain import strategies
+from safety_governor.domain import authorities
 
 NO_RECORD = frozenset[str]()
 

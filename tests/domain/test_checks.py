@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from pydantic import ValidationError
-from safety_governor.domain import checks, facts, plans, values
 
 from domain import builders, strategies
 from domain.builders import ACTION, authority, clean_facts, conflict
+from safety_governor.domain import checks, facts, plans, values
 
 Check = checks.Check
 CRITICAL, HIGH, LOW, MEDIUM = values.Severity.CRITICAL, values.Severity.HIGH, values.Severity.LOW, values.Severity.MEDIUM
@@ -247,7 +247,7 @@ def test_check_finds_what_its_table_says(check: Check, rule: checks.Rule, change
 
 
 def test_every_check_stands_in_the_chain_in_the_order_of_the_design() -> None:
-    assert checks.CHAIN == tuple(rule for rule, _ in SPECIFICATION.values())
+    assert tuple(rule for rule, _ in SPECIFICATION.values()) == checks.CHAIN
     assert tuple(SPECIFICATION) == tuple(Check)
 
 

@@ -3,12 +3,13 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from safety_governor.domain import checks, compression, ledger, scores, values
 
 from domain import builders
+from safety_governor.domain import checks, compression, ledger, scores, values
 
 FULL, COMPRESSED = compression.ContextMode.FULL, compression.ContextMode.COMPRESSED
-Severity, State = values.Severity, scores.ScoreState
+Severity = values.Severity
+State = scores.ScoreState
 QUIET = ledger.Ledger(claims=(builders.an_entry(supporting=("ev-1",)),))
 NO_MODEL = scores.Profile()
 
@@ -46,7 +47,11 @@ def compressed(evidence: ledger.Ledger, findings: tuple[checks.Finding, ...] = (
 
 def finding(message: str) -> checks.Finding:
     return checks.Finding(
-        check=checks.Check.TELEMETRY_UNKNOWN, message=message, measured="unknown", threshold="not required", release=values.Release.NOT_NEEDED
+        check=checks.Check.TELEMETRY_UNKNOWN,
+        message=message,
+        measured="unknown",
+        threshold="not required",
+        release=values.Release.NOT_NEEDED,
     )
 
 

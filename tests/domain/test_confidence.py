@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+
 from safety_governor.domain import adaptability, confidence, scores
 
 RATIOS = st.floats(0.0, 1.0)

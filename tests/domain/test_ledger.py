@@ -1,22 +1,22 @@
 """The evidence ledger: which citations are believed, what the sweep adds, and what the counts are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from safety_governor.domain import documents, ledger
-
 
 from domain.builders import ACTION, CLAIM, SERVICE, a_document, a_ledger, an_entry
+from safety_governor.domain import documents, ledger
 
-Distrust, FoundBy = ledger.Distrust, ledger.FoundBy
+Distrust = ledger.Distrust
+FoundBy = ledger.FoundBy
 FAR_AFIELD = "Disk latency of the billing database doubled."
 
 
 def entered(
-    *, cited: dict[str, Sequence[str]], known: Sequence[documents.Evidence] = (), seen: Sequence[str] | None = None, **changes: Any
+    *, cited: Mapping[str, Sequence[str]], known: Sequence[documents.Evidence] = (), seen: Sequence[str] | None = None, **changes: Any
 ) -> ledger.Entry:
     """The entry of one claim; by default every document that exists was seen."""
     shown = frozenset(one.id for one in known) if seen is None else frozenset(seen)
@@ -40,7 +40,12 @@ def names(citations: Sequence[ledger.Citation]) -> list[str]:
 DISTRUSTED: dict[str, tuple[dict[str, Sequence[str]], list[documents.Evidence], Sequence[str] | None, Distrust]] = {
     "no such document exists": ({"supporting": ["ev-1"]}, [], ["ev-1"], Distrust.DOES_NOT_EXIST),
     "it is about another service": ({"supporting": ["ev-1"]}, [a_document(service="cart")], None, Distrust.OTHER_SERVICE),
-    "it is cited for and stored as against": ({"supporting": ["ev-1"]}, [a_document(stance="contradicts")], None, Distrust.STANCE_DISAGREES),
+    "it is cited for and stored as against": (
+        {"supporting": ["ev-1"]},
+        [a_document(stance="contradicts")],
+        None,
+        Distrust.STANCE_DISAGREES,
+    ),
     "it is cited against and stored as for": ({"contradicting": ["ev-1"]}, [a_document()], None, Distrust.STANCE_DISAGREES),
     "it is stored as neutral": ({"supporting": ["ev-1"]}, [a_document(stance="neutral")], None, Distrust.STANCE_DISAGREES),
     "no recorded search returned it": ({"supporting": ["ev-1"]}, [a_document()], [], Distrust.NOT_SEEN),
@@ -76,7 +81,9 @@ BELIEVED: dict[str, documents.Evidence] = {
 
 @pytest.mark.parametrize("document", BELIEVED.values(), ids=BELIEVED.keys())
 def test_citation_is_believed(document: documents.Evidence) -> None:
-    entry = entered(cited={document.stance.value.replace("supports", "supporting").replace("contradicts", "contradicting"): ["ev-1"]}, known=[document])
+    entry = entered(
+        cited={document.stance.value.replace("supports", "supporting").replace("contradicts", "contradicting"): ["ev-1"]}, known=[document]
+    )
     (citation,) = (*entry.supporting, *entry.contradicting)
     assert (citation.document, citation.found_by, entry.unchecked) == ("ev-1", FoundBy.AGENT, ())
 
@@ -207,13 +214,15 @@ _DOCUMENTS = st.lists(
     max_size=3,
     unique_by=lambda one: one.id,
 )
-_CITED = st.fixed_dictionaries({side: st.lists(st.sampled_from(["ev-1", "ev-2", "ev-3", "no"]), max_size=3) for side in ("supporting", "contradicting")})
+_CITED = st.fixed_dictionaries(
+    {side: st.lists(st.sampled_from(["ev-1", "ev-2", "ev-3", "no"]), max_size=3) for side in ("supporting", "contradicting")}
+)
 
 
 @given(stored=_DOCUMENTS, cited=_CITED, seen=st.sets(st.sampled_from(["ev-1", "ev-2", "ev-3"])))
-def test_no_citation_hides_a_contradiction_that_the_sweep_brings(stored: list[documents.Evidence], cited: dict[str, list[str]], seen: set[str]) -> None:
+def test_no_citation_hides_a_contradiction_that_the_sweep_brings(
+    stored: list[documents.Evidence], cited: dict[str, list[str]], seen: set[str]
+) -> None:
     honest = entered(cited={}, swept=stored)
     entry = entered(cited=cited, known=stored, seen=sorted(seen), swept=stored)
     assert set(names(entry.contradicting)) >= set(names(honest.contradicting))
-
-

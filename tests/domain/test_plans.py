@@ -1,14 +1,16 @@
 """From an agent's proposal to the typed steps of a trusted runbook, or to the reason why there are none."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from safety_governor.domain import documents, plans, values
 
 from domain.builders import ACTION, SERVICE, a_proposal, a_runbook, a_step
+from safety_governor.domain import documents, plans, values
 
-Resolution, ActionType = plans.Resolution, values.ActionType
+Resolution = plans.Resolution
+ActionType = values.ActionType
 UNPROMOTED = documents.Trust.PROPOSED
 
 RESOLUTIONS: dict[str, tuple[str | None, Sequence[documents.Runbook], Resolution]] = {
@@ -42,7 +44,11 @@ def test_resolution(action: str | None, runbooks: Sequence[documents.Runbook], e
 
 @pytest.mark.parametrize(
     ("action", "runbooks"),
-    [(action, runbooks) for action, runbooks, expected in RESOLUTIONS.values() if expected not in (Resolution.RESOLVED, Resolution.UNSUPPORTED_STEP)],
+    [
+        (action, runbooks)
+        for action, runbooks, expected in RESOLUTIONS.values()
+        if expected not in (Resolution.RESOLVED, Resolution.UNSUPPORTED_STEP)
+    ],
     ids=[sentence for sentence, row in RESOLUTIONS.items() if row[2] not in (Resolution.RESOLVED, Resolution.UNSUPPORTED_STEP)],
 )
 def test_unresolved_plan_has_no_steps(action: str | None, runbooks: Sequence[documents.Runbook]) -> None:
@@ -92,7 +98,7 @@ def test_long_rationale_is_cut() -> None:
     assert len(plan.rationale) == values.TEXT_LIMIT
 
 
-BROKEN_RUNBOOKS: dict[str, dict[str, object]] = {
+BROKEN_RUNBOOKS: dict[str, dict[str, Any]] = {
     "it recommends what it does not contain": {"recommended_action": "other"},
     "it has no remediation": {"remediations": ()},
     "it names an action twice": {"remediations": (documents.Remediation(action=ACTION, steps=(a_step(),)),) * 2},
@@ -102,6 +108,6 @@ BROKEN_RUNBOOKS: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("changes", BROKEN_RUNBOOKS.values(), ids=BROKEN_RUNBOOKS.keys())
-def test_runbook_document_is_refused(changes: dict[str, object]) -> None:
+def test_runbook_document_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         a_runbook(**changes)

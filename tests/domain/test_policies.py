@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from safety_governor.domain import documents, policies, values
 
 from domain.builders import ACTION, a_policy
+from safety_governor.domain import documents, policies, values
 
 HIGH = values.Severity.HIGH
 NAMES = (ACTION, "RolloutRestart")

@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from safety_governor.domain import documents, relevance
 
 from domain.builders import ACTION, a_document
+from safety_governor.domain import documents, relevance
 
 CLAIM = "The connection pool of checkout is exhausted"
 SUPPORTS, CONTRADICTS = "supports", "contradicts"
@@ -14,16 +14,22 @@ CONCERNS: dict[str, tuple[str, str, str, bool]] = {
     "the same words": (CLAIM, CLAIM, SUPPORTS, True),
     "the same words in another order and form": (CLAIM, "Checkout exhausts its connections; the pools ran dry", SUPPORTS, True),
     "half of the words support": (CLAIM, "A connection pool is something else", SUPPORTS, True),
-    "fewer than half of the words do not support": ("Connection pool of checkout exhausted after deploy", "The connection pool", SUPPORTS, False),
+    "fewer than half of the words do not support": (
+        "Connection pool of checkout exhausted after deploy",
+        "The connection pool",
+        SUPPORTS,
+        False,
+    ),
     "a third of the words contradicts": ("Connection pool of checkout exhausted after deploy", "The connection pool", CONTRADICTS, True),
     "one shared word is a coincidence": (CLAIM, "The pool was painted blue", SUPPORTS, False),
     "one shared word is a coincidence against it as well": (CLAIM, "The pool was painted blue", CONTRADICTS, False),
+    "one of two words is a coincidence": ("The pool is exhausted", "The pool was painted blue", CONTRADICTS, False),
     "one shared word is all there is in a claim of one word": ("Deadlock", "A deadlock in the orders table", SUPPORTS, True),
     "words without meaning are not shared": ("It is the same as it was before", "It is the same as it was before", SUPPORTS, False),
     "nothing is claimed": ("", CLAIM, CONTRADICTS, False),
     "CamelCase counts as its words": ("PoolExhausted", "the pool is exhausted", SUPPORTS, True),
     "an action name counts as its words": ("rollout-restart", "We do a rollout and restart", SUPPORTS, True),
-    "numbers are words": ("Error 1040 of MySQL", "mysql says 1040", SUPPORTS, True),
+    "numbers are words": ("Error 1040 of the database", "the database says 1040", SUPPORTS, True),
     "case does not matter": (CLAIM.upper(), CLAIM.lower(), SUPPORTS, True),
     "something else entirely": (CLAIM, "Disk latency of the billing database doubled", CONTRADICTS, False),
 }
@@ -49,7 +55,9 @@ def test_document_that_names_the_action(actions: tuple[str, ...], action: str | 
     assert relevance.concerns(CLAIM, document, action=action) is expected
 
 
-_TEXT = st.lists(st.sampled_from("pool checkout exhausted restart database latency connection deploy the is".split()), min_size=1).map(" ".join)
+_TEXT = st.lists(
+    st.sampled_from(["pool", "checkout", "exhausted", "restart", "database", "latency", "connection", "deploy", "the", "is"]), min_size=1
+).map(" ".join)
 
 
 @given(claim=_TEXT, text=_TEXT)

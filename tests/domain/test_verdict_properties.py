@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from safety_governor.domain import checks, facts, values, verdicts
 
 from domain import strategies
 from domain.builders import authority, changed, conflict, judged
+from safety_governor.domain import checks, facts, values, verdicts
 
-Decision, Release = verdicts.Decision, values.Release
+Decision = verdicts.Decision
+Release = values.Release
 
 
 def loosened(before: facts.Facts, after: facts.Facts, limits: checks.Thresholds) -> bool:

@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
-from safety_governor.domain import checks, facts, plans, values, verdicts
 
 from domain.builders import authority, clean_facts, conflict, judged
+from safety_governor.domain import checks, facts, plans, values, verdicts
 
-Check, Decision, Release = checks.Check, verdicts.Decision, values.Release
+Check = checks.Check
+Decision = verdicts.Decision
+Release = values.Release
 EVERYTHING_WRONG: dict[str, Any] = {
     "severity": values.Severity.CRITICAL,
     "answer_problems": ("the plan is missing",),

@@ -46,26 +46,12 @@ def _stored(shop: Shop, *, phase: str | None = None, digest: str = _DIGEST) -> s
     name = "case"
     shop.report(name)
     if phase is not None:
-        _set_status(shop, phase=phase, digest=digest)
+        assert not shop.write_status(name, phase, digest)
     return name
 
 
-def _set_status(shop: Shop, *, phase: str, digest: str) -> None:
-    gate = {
-        "decision": "block_and_escalate",
-        "requiredApproval": "APPROVE",
-        "reason": "PolicyForbidsAction",
-        "planDigest": digest,
-        "inputDigest": digest,
-        "version": "1",
-        "decidedAt": "2026-01-01T00:00:00Z",
-    }
-    body = json.dumps({"status": {"phase": phase, "gate": gate}})
-    shop.kubectl("patch", "incident", "case", "--subresource=status", "--type=merge", "-p", body)
-
-
 def _patch(shop: Shop, **spec: Any) -> str:
-    return shop.kubectl("patch", "incident", "case", "--type=merge", "-p", json.dumps({"spec": spec}), check=False)
+    return shop.kubectl("patch", "incident", "case", "--type=merge", "-p", json.dumps({"spec": spec}), user="bob", check=False)
 
 
 def _approval(digest: str = _DIGEST, **changes: str) -> dict[str, str]:
@@ -128,7 +114,7 @@ class TestApproval:
     def test_may_be_replaced_when_the_digest_has_changed(self, field: str, shop: Shop) -> None:
         _stored(shop, phase="AwaitingApproval")
         _patch(shop, **{field: _approval()})
-        _set_status(shop, phase="AwaitingApproval", digest=_OTHER)
+        assert not shop.write_status("case", "AwaitingApproval", _OTHER)
         assert "must name the current" in _patch(shop, **{field: _approval(decision="REJECT")})
         assert "patched" in _patch(shop, **{field: _approval(_OTHER)})
 
@@ -139,10 +125,7 @@ class TestApproval:
 
 def test_finished_phase_never_changes_again(shop: Shop) -> None:
     _stored(shop, phase="Resolved")
-    said = shop.kubectl(
-        "patch", "incident", "case", "--subresource=status", "--type=merge", "-p", '{"status":{"phase":"Executing"}}', check=False
-    )
-    assert "status.phase is final" in said
+    assert "status.phase is final" in shop.write_status("case", "Executing", _DIGEST)
 
 
 def test_policy_with_an_unknown_action_is_refused(shop: Shop) -> None:

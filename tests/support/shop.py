@@ -31,7 +31,9 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata: {{name: reporters, namespace: {namespace}}}
 roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: governor-reporter}}
-subjects: [{{kind: User, name: alice, apiGroup: rbac.authorization.k8s.io}}]
+subjects:
+- {{kind: User, name: alice, apiGroup: rbac.authorization.k8s.io}}
+- {{kind: User, name: bob, apiGroup: rbac.authorization.k8s.io}}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
@@ -39,7 +41,12 @@ metadata: {{name: approvers, namespace: {namespace}}}
 roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: governor-approver}}
 subjects:
 - {{kind: User, name: bob, apiGroup: rbac.authorization.k8s.io}}
-- {{kind: User, name: carol, apiGroup: rbac.authorization.k8s.io}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: overriders, namespace: {namespace}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: governor-overrider}}
+subjects: [{{kind: User, name: carol, apiGroup: rbac.authorization.k8s.io}}]
 """
 
 
@@ -115,6 +122,28 @@ class Shop:
             "patch", "incident", name, "--type=merge", "-p", json.dumps({"spec": {"approval": approval}}), user=user, check=check
         )
 
+    @property
+    def incidents(self) -> str:
+        """Path of the incidents of this namespace on the API server."""
+        return f"/apis/safetygovernor.io/v1alpha1/namespaces/{self.namespace}/incidents"
+
+    def write_status(self, name: str, phase: str, digest: str, *, user: str = "operator") -> str:
+        """Replace the status by that of an incident that was blocked, as the operator does where it runs; what it is told against it."""
+        gate = {
+            "decision": "block_and_escalate",
+            "requiredApproval": "APPROVE",
+            "reason": "PolicyForbidsAction",
+            "planDigest": digest,
+            "inputDigest": digest,
+            "version": "1",
+            "decidedAt": "2026-01-01T00:00:00Z",
+        }
+        _, body = self.cluster.request("GET", f"{self.incidents}/{name}")
+        code, answer = self.cluster.request(
+            "PUT", f"{self.incidents}/{name}/status", {**body, "status": {"phase": phase, "gate": gate}}, user=user
+        )
+        return "" if code == 200 else str(answer["message"])
+
     def writes(self, since: int) -> list[dict[str, Any]]:
         """Mutating requests of the operator about this namespace since the mark, Events not counted."""
         found = mutating_requests(self.cluster.audit_events(since), username=self.cluster.username("operator"), namespace=self.namespace)
@@ -123,7 +152,8 @@ class Shop:
     def touched_incidents(self, since: int) -> set[str]:
         """Names of the incidents that the operator has read one by one or written since the mark."""
         username = self.cluster.username("operator")
-        events = [one for one in self.cluster.audit_events(since) if one["user"]["username"] == username and "objectRef" in one]
+        here = [one for one in self.cluster.audit_events(since) if one.get("objectRef", {}).get("namespace") == self.namespace]
+        events = [one for one in here if one["user"]["username"] == username]
         return {one["objectRef"]["name"] for one in events if one["objectRef"]["resource"] == "incidents" and "name" in one["objectRef"]}
 
     def restarts(self, name: str, since: int) -> int:

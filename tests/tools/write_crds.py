@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import yaml
+
 from safety_governor.api import crd
 
 FOLDER = Path(__file__).parents[2] / "crds"

@@ -6,7 +6,7 @@ It can be read and cannot be touched.
 from datetime import datetime
 from typing import NoReturn
 
-from safety_governor.domain import digests, errors, guardrails, plans, rollouts, workloads
+from safety_governor.domain import changes, digests, errors, guardrails, plans, rollouts, workloads
 
 
 class AssumedCluster:
@@ -30,9 +30,18 @@ class AssumedCluster:
         del namespace
         return (guardrails.Named(name="assumed", rules=guardrails.Guardrails(allowed_actions=tuple(sorted(plans.EXECUTABLE)))),)
 
+    async def preview(self, namespace: str, workload: workloads.Workload, step: plans.Step) -> changes.Preview:
+        """Nobody has computed it."""
+        del namespace
+        return changes.Preview(step=step.id, summary=f"{step.type} of {workload.kind}/{workload.name}; not rehearsed on a cluster")
+
     async def restart(self, namespace: str, workload: workloads.Workload, *, key: str, incident: str, at: datetime) -> NoReturn:
         """Refused: there is nothing to restart."""
         raise errors.ClusterRefusedError(f"a rehearsal touches nothing ({namespace}/{workload.name}, {incident}, {key}, {at})")
+
+    def doubt(self) -> str:
+        """A rehearsal honours no approval."""
+        return "a rehearsal honours no approval"
 
     def holds(self) -> bool:
         """A rehearsal may never act."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from safety_governor.domain import approvals, authorities, compression, plans, values, verdicts
+from safety_governor.domain import approvals, authorities, changes, compression, plans, values, verdicts
 
 # By name, because a field is called like the module and would hide it.
 from safety_governor.domain.adaptability import Adaptability
@@ -30,13 +30,13 @@ class TargetState(values.Value):
     """Digest of its pod template."""
 
 
-class PolicyRead(values.Value):
-    """A policy that was read for the decision."""
+class PoliciesRead(values.Value):
+    """All policies that were read for the decision."""
 
-    id: values.DocumentId
-    """Its id in the policy store."""
+    count: int = Field(ge=0)
+    """How many concern the service."""
     digest: values.Digest
-    """Of its content then."""
+    """Of all of them, with their content."""
 
 
 class AgentPosition(values.Value):
@@ -61,7 +61,7 @@ class Stress(values.Value):
     """Claims with at least one verified contradicting document; absent when unknown."""
     evidence_coverage: float | None = Field(default=None, ge=0.0, le=1.0)
     """Claims with any verified document / claims; absent when unknown."""
-    policies_read: tuple[PolicyRead, ...] | None = Field(default=None, max_length=256)
+    policies: PoliciesRead | None = None
     """The policies of the service; absent when they could not be read completely."""
     fabricated: tuple[authorities.Authority, ...] = Field(default=(), max_length=16)
     """Authorities that are named and do not exist."""
@@ -100,6 +100,12 @@ class Gate(values.Value):
     """When."""
     expires_at: Annotated[str, StringConstraints(max_length=32)] = ""
     """Until when an approval is taken; after that the incident expires, which is a denial."""
+    two_persons: bool = False
+    """Whether two people have to agree."""
+    previews: tuple[changes.Preview, ...] = Field(default=(), max_length=16)
+    """Per step, what it would change, as the API server computed it in a dry run."""
+    parts: dict[values.Word, values.Digest] = Field(default_factory=dict, max_length=16)
+    """Digests of the parts that planDigest covers, so that a void approval can say which of them changed."""
     confidence: Annotated[str, StringConstraints(max_length=16)] = ""
     """Confidence before and after the stress test, as it is shown: 8.2->4.1."""
     confidence_initial: float | None = Field(default=None, ge=0.0, le=10.0)

@@ -81,6 +81,11 @@ INCIDENT_SPEC = (
         field=".abort",
     ),
     Rule(
+        expression="!has(oldSelf.alertResolved) || !oldSelf.alertResolved || (has(self.alertResolved) && self.alertResolved)",
+        message="alertResolved cannot be taken back; report a new incident instead",
+        field=".alertResolved",
+    ),
+    Rule(
         expression="self.mode == oldSelf.mode || (oldSelf.mode == 'Enforce' && self.mode == 'Observe')",
         message="mode may only change from Enforce to Observe; report a new incident instead",
         field=".mode",
@@ -89,7 +94,7 @@ INCIDENT_SPEC = (
 
 APPROVAL = (
     Rule(
-        expression="self.decision != 'FORCE_OVERRIDE' || (has(self.reason) && size(self.reason) >= 20)",
+        expression="self.decision != 'FORCE_OVERRIDE' || (has(self.reason) && size(self.reason.trim()) >= 20)",
         message="FORCE_OVERRIDE takes a reason of at least 20 characters; it is kept for good",
         field=".reason",
     ),

@@ -13,6 +13,13 @@ from safety_governor.domain.scores import Profile
 Phase = Annotated[str, StringConstraints(max_length=63)]
 
 
+class ManagedFields(values.Value):
+    """Who wrote which fields, and when, as the API server notes it."""
+
+    time: datetime | None = None
+    fields_v1: dict[str, JsonValue] = Field(default_factory=dict)
+
+
 class Metadata(values.Value):
     """The part of Kubernetes' object metadata that the governor reads."""
 
@@ -22,11 +29,25 @@ class Metadata(values.Value):
     resource_version: str = ""
     generation: int = 0
     creation_timestamp: datetime | None = None
+    managed_fields: tuple[ManagedFields, ...] = ()
 
     @property
     def key(self) -> str:
         """`namespace/name`, the one form in which an object is named in logs, locks and the command line."""
         return f"{self.namespace}/{self.name}"
+
+    def written_at(self, *path: str) -> datetime | None:
+        """When the API server saw the owner of this field write; None when it does not say. At or after the write itself."""
+        times = [entry.time for entry in self.managed_fields if entry.time is not None and _owns(entry.fields_v1, path)]
+        return max(times, default=None)
+
+
+def _owns(fields: JsonValue, path: tuple[str, ...]) -> bool:
+    for name in path:
+        if not isinstance(fields, dict) or f"f:{name}" not in fields:
+            return False
+        fields = fields[f"f:{name}"]
+    return True
 
 
 class Source(values.Value):
@@ -61,6 +82,8 @@ class IncidentSpec(values.Value):
     """Who reported the incident; never the one who releases it."""
     abort: bool = False
     """Set to true to end the incident before anything is done. Cannot be taken back."""
+    alert_resolved: bool = False
+    """Set to true when the alert that reported the incident has resolved itself; nothing is done any more. Cannot be taken back."""
     approval: approvals.Approval | None = None
     """A person's decision about status.gate.planDigest. Written once for that digest; may be replaced only when the digest has changed since."""
     second_approval: approvals.Approval | None = None

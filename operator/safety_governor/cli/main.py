@@ -7,6 +7,7 @@ import click
 from safety_governor import __version__
 
 _COMMANDS = {
+    "incident": ("safety_governor.cli.incident", "group"),
     "load": ("safety_governor.cli.commands", "load"),
     "operator": ("safety_governor.cli.commands", "operator"),
     "try": ("safety_governor.cli.commands", "rehearse"),
@@ -14,6 +15,7 @@ _COMMANDS = {
 }
 
 _HELP = {
+    "incident": "Decide about incidents: approve, reject, override, why, watch (also as `kubectl incident`).",
     "load": "Load runbooks, evidence, policies and logs into the store.",
     "operator": "Run the operator: attend every Incident of the cluster.",
     "try": "Rehearse an incident without a cluster: Plan to Gate, here and now.",

@@ -5,7 +5,7 @@ import structlog
 from safety_governor import __version__, bootstrap
 from safety_governor.cli import logs
 from safety_governor.domain import errors
-from safety_governor.handlers import process
+from safety_governor.handlers import metrics, process
 from safety_governor.settings import Settings
 
 EXIT_CANNOT_START = 1
@@ -17,10 +17,13 @@ async def run(settings: Settings, *, kubeconfig: str | None) -> int:
     log = structlog.get_logger()
     log.info("starting", version=__version__, store=str(settings.store), namespace=settings.watch_namespace or "all")
     try:
-        async with bootstrap.operator(settings, kubeconfig=kubeconfig) as parts:
+        figures = metrics.Metrics()
+        async with bootstrap.operator(settings, kubeconfig=kubeconfig, on_guard=figures.set_guard_ready) as parts:
             return await process.run(
                 attend=parts.attendant.attend,
                 lease=parts.lease,
+                guard=parts.guard,
+                metrics=figures,
                 credentials=parts.credentials,
                 namespace=settings.watch_namespace,
                 health_address=settings.health_address,

@@ -28,6 +28,7 @@ def tell(incident: v1alpha1.Incident, console: Console, *, rehearsed: bool = Fal
     console.print(Padding(escape(f"“{values.clip(' '.join(spec.summary.split()), 300)}”"), (0, 0, 0, 2), expand=False))
     _tell_plan(incident, console)
     _tell_gate(status, console)
+    _tell_previews(status, console)
     _tell_evidence(status, console)
     _tell_approval(incident, console, rehearsed=rehearsed)
     _tell_execution(status, console)
@@ -88,6 +89,21 @@ def _tell_gate(status: v1alpha1.IncidentStatus, console: Console) -> None:
         measured = f"measured {finding.measured}, allowed {finding.threshold}"
         console.print(Padding(f"{mark} [bold]{finding.check}[/]  {escape(measured)}  [dim]{release}[/]", (0, 0, 0, 10), expand=False))
         console.print(Padding(escape(finding.message), (0, 0, 0, 12), expand=False))
+
+
+def _tell_previews(status: v1alpha1.IncidentStatus, console: Console) -> None:
+    previews = [one for one in (status.gate.previews if status.gate else ()) if one.changes]
+    if not previews:
+        return
+    _head(console, "Dry run", "what would change, as the API server computed it")
+    for preview in previews:
+        console.print(Padding(f"[dim]{preview.step}[/] {escape(preview.summary)}", (0, 0, 0, 10), expand=False))
+        rows = []
+        for change in preview.changes:
+            before = f"[red]- {escape(change.before)}[/]" if change.before else ""
+            after = f"[green]+ {escape(change.after)}[/]" if change.after else ""
+            rows.append((escape(change.path), " ".join(part for part in (before, after) if part)))
+        _grid(console, rows, indent=12)
 
 
 def _released_by(release: values.Release) -> str:

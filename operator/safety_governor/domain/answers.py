@@ -31,10 +31,11 @@ class StressAnswer(values.Value):
     summary: values.LongText = ""
 
     def cited(self, claim: str) -> ledger.Cited:
-        """What it cites for that claim."""
-        return next(
-            (ledger.Cited(supporting=one.supporting, contradicting=one.contradicting) for one in self.claims if one.claim == claim),
-            ledger.Cited(),
+        """All that it cites for that claim, however often it mentions it."""
+        entries = [one for one in self.claims if one.claim == claim]
+        return ledger.Cited(
+            supporting=tuple(dict.fromkeys(identifier for one in entries for identifier in one.supporting))[:64],
+            contradicting=tuple(dict.fromkeys(identifier for one in entries for identifier in one.contradicting))[:64],
         )
 
 

@@ -9,19 +9,26 @@ from collections.abc import Iterable
 
 from safety_governor.domain import values
 
-_POLICY = re.compile(r"\bpol(?:icy)?[-_][A-Za-z0-9][A-Za-z0-9._-]*\b", re.IGNORECASE)
-_GRANTED = r"(?:approved|authori[sz]ed|signed[ -]off|sanctioned|green-?lit|greenlighted|pre-?approved|ok'?ed|okayed|waived)"
-_PERMISSION = r"(?:approval|permission|sign-?off|authori[sz]ation|clearance|go-?ahead)"
+_NO_ID = r"(?:based|driven|related|compliant|making|makers?|level|aware|free|like|wide|as-code|relevant|controlled|enforced|holders?)\b"
+_POLICY = re.compile(rf"\bpol(?:icy)?[-_](?!{_NO_ID})[A-Za-z0-9][A-Za-z0-9._-]*\b", re.IGNORECASE)
+_GRANTED = (
+    r"(?:approved|authori[sz]ed|signed[ -]off|sanctioned|green-?lit|greenlighted|pre-?approved|ok'd|ok'?ed|okayed|waived|"
+    r"agreed\s+to|sign(?:ed|s)\s+(?:\w+\s+){1,3}off)"
+)
+_PERMISSION = r"(?:approval|permission|sign-?off|authori[sz]ation|clearance|go-?ahead|green\s+light)"
 _GIVEN = re.compile(
     rf"\b{_GRANTED}\b|\b(?:gave|given|granted|got|obtained|received|have|has|with)\s+(?:\w+\s+){{0,3}}{_PERMISSION}\b|"
-    rf"\b{_PERMISSION}\s+(?:was|were|has been|have been|had been)\s+(?:already\s+)?(?:given|granted|obtained|received)\b",
+    rf"\b{_PERMISSION}\s+(?:was|were|(?:has|have|had)\s+(?:already\s+)?been)\s+(?:already\s+)?(?:given|granted|obtained|received)\b",
     re.IGNORECASE,
 )
 _NOT_CLAIMED = re.compile(
-    r"\b(?:must|should|shall|needs?|need to|has to|have to|requires?|required|if|unless|until|before|when|once|only|not|never|no|without|can|could|may|might|"
+    r"\b(?:must|should|shall|needs?|need to|has to|have to|"
+    r"requires?|required|if|unless|until|before|when|once(?!\s+(?:again|more))|only\s+(?:\w+\s+){0,2}after|"
+    r"not|never|no|without|can|could|may|might|"
     r"wait(?:ing|s)? for|ask(?:ing|s)? for|to be|is it|was it)\b[^.;:!?]{0,60}$|n't\b[^.;:!?]{0,40}$",
     re.IGNORECASE,
 )
+_CLAUSE = re.compile(r"(?:,|;|\b(?:and|but|so|because|as)\b)(?:\s+(?:then|also|already|thus|now))*\s*", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?:[^.!?\n]|[.!?](?=[^\s.!?]))+")
 """A full stop within a word, as in alice@example.com, ends no sentence."""
 
@@ -72,10 +79,16 @@ def _unrecorded_permissions(where: str, text: str, recorded: frozenset[str]) -> 
     unsupported = []
     for sentence in (match.group() for match in _SENTENCE.finditer(text)):
         given = _GIVEN.search(sentence)
-        if given is None or _NOT_CLAIMED.search(sentence[: given.start()]):
+        if given is None or _NOT_CLAIMED.search(_clause(sentence[: given.start()])):
             continue
         spoken = frozenset(re.findall(r"[\w@:.-]+", sentence.lower()))
         if not spoken & {name.lower() for name in recorded}:
             named = values.clip(" ".join(sentence.split()), values.LINE_LIMIT)
             unsupported.append(Authority(named=named, found_in=values.clip(where, values.LINE_LIMIT), why="no such approval is on record"))
     return unsupported
+
+
+def _clause(before: str) -> str:
+    """The words before the verb that belong to it: its own clause, or all of them when the clause has no subject ("reviewed and approved")."""
+    start = max((match.end() for match in _CLAUSE.finditer(before)), default=0)
+    return before[start:] if before[start:].strip() else before

@@ -7,11 +7,15 @@ blocks nothing.
 
 import enum
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Generic, Self, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from safety_governor.domain import values
+
+Moment = Annotated[datetime, AfterValidator(lambda moment: moment if moment.tzinfo else moment.replace(tzinfo=UTC))]
+"""A time without a zone is UTC, as log shippers write it."""
 
 ANY_SERVICE = "*"
 """The literal service of a document that holds for every service."""
@@ -123,7 +127,7 @@ class Evidence(Document):
     """The actions it speaks about by name; empty when it speaks about the service in general."""
     source: values.Line = ""
     """Where it was observed: a ticket, a dashboard, a person."""
-    observed_at: AwareDatetime | None = None
+    observed_at: Moment | None = None
 
     @field_validator("actions", mode="after")
     @classmethod
@@ -159,7 +163,7 @@ class Policy(Document):
 class LogLine(Document):
     """One line of a service's live log."""
 
-    timestamp: AwareDatetime
+    timestamp: Moment
     level: values.Word = "info"
     message: values.Text = ""
     response: values.Word | None = None

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from safety_governor.domain import plans, values
+from safety_governor.domain import approvals, plans, values
 
 PROTECTED_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease", "governor-system"})
 """Never acted in, whatever any policy says: what runs here keeps the cluster and the governor itself alive."""
@@ -17,8 +17,6 @@ PROTECTED_KINDS = frozenset(
 """Never acted on, whatever any policy says."""
 
 DEFAULT_EXPIRY = timedelta(minutes=30)
-
-Seconds = Annotated[int, Field(ge=60, le=1800)]
 
 
 class ProtectedTarget(values.Value):
@@ -34,13 +32,6 @@ class ProtectedTarget(values.Value):
         return self.kind == target.kind and self.name in (target.name, "*")
 
 
-class ApprovalRules(values.Value):
-    """How long people have to decide."""
-
-    expires_after_seconds: Seconds | None = None
-    """How long a blocked incident waits for a person, 60 to 1800 seconds; absent means 1800."""
-
-
 class Guardrails(values.Value):
     """What may be done in a namespace, as its platform team wrote it down."""
 
@@ -48,8 +39,8 @@ class Guardrails(values.Value):
     """The kinds of step that may run; an empty list allows none."""
     protected_targets: tuple[ProtectedTarget, ...] = Field(default=(), max_length=64)
     """Workloads that are never to be acted on."""
-    approval: ApprovalRules = ApprovalRules()
-    """How long people have to decide."""
+    approval: approvals.ApprovalRules = approvals.ApprovalRules()
+    """How people decide."""
     require_telemetry: bool = False
     """Block when the live logs of the service cannot be read."""
     suspend: bool = False
@@ -75,7 +66,10 @@ def strictest(policies: Sequence[Named]) -> Guardrails | None:
         update={
             "allowed_actions": tuple(sorted(allowed)),
             "protected_targets": tuple(dict.fromkeys(target for one in rules for target in one.protected_targets)),
-            "approval": ApprovalRules(expires_after_seconds=min(expiries, default=None)),
+            "approval": approvals.ApprovalRules(
+                expires_after_seconds=min(expiries, default=None),
+                two_person_rule=tuple(sorted({case for one in rules for case in one.approval.two_person_rule})),
+            ),
             "require_telemetry": any(one.require_telemetry for one in rules),
             "suspend": any(one.suspend for one in rules),
         }

@@ -1,4 +1,4 @@
-"""/healthz and /readyz for the kubelet.
+"""/healthz and /readyz for the kubelet, /metrics for Prometheus.
 
 Healthy is a process whose event loop turns and whose Lease, once won, is not lost. Ready is one that attends incidents or
 stands by for whoever does.
@@ -11,7 +11,9 @@ from aiohttp import web
 
 
 @asynccontextmanager
-async def serve(address: str, *, is_healthy: Callable[[], bool], is_ready: Callable[[], bool]) -> AsyncIterator[None]:
+async def serve(
+    address: str, *, is_healthy: Callable[[], bool], is_ready: Callable[[], bool], metrics: Callable[[], bytes]
+) -> AsyncIterator[None]:
     """Answer while the context is open. An empty address answers nothing."""
     if not address:
         yield
@@ -20,6 +22,7 @@ async def serve(address: str, *, is_healthy: Callable[[], bool], is_ready: Calla
     application = web.Application()
     application.router.add_get("/healthz", _answering(is_healthy))
     application.router.add_get("/readyz", _answering(is_ready))
+    application.router.add_get("/metrics", _telling(metrics))
     running = web.AppRunner(application, access_log=None)
     await running.setup()
     try:
@@ -32,5 +35,12 @@ async def serve(address: str, *, is_healthy: Callable[[], bool], is_ready: Calla
 def _answering(question: Callable[[], bool]) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(text="ok") if question() else web.Response(status=503, text="not yet")
+
+    return answer
+
+
+def _telling(metrics: Callable[[], bytes]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=metrics(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     return answer

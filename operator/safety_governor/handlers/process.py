@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import kopf
 import structlog
 
-from safety_governor.handlers import health, incidents, supervisor
+from safety_governor.handlers import health, incidents, metrics, supervisor
 
 EXIT_STOPPED = 0
 EXIT_LEASE_LOST = 4
@@ -48,10 +48,18 @@ class Lease(Protocol):
     async def release(self) -> None: ...  # noqa: D102
 
 
+class Guard(Protocol):
+    """What proves that approvals mean something."""
+
+    async def keep_proving(self) -> None: ...  # noqa: D102
+
+
 async def run(
     *,
     attend: supervisor.Attend,
     lease: Lease,
+    guard: Guard,
+    metrics: metrics.Metrics,
     credentials: Callable[[], Awaitable[Credentials]],
     namespace: str | None,
     health_address: str,
@@ -62,16 +70,24 @@ async def run(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with health.serve(health_address, is_healthy=lambda: not lost.is_set(), is_ready=lambda: standing_by or ready.is_set()):
+    async with health.serve(
+        health_address, is_healthy=lambda: not lost.is_set(), is_ready=lambda: standing_by or ready.is_set(), metrics=metrics.text
+    ):
         if not await _unless(stop, lease.acquire()):
             return EXIT_STOPPED
         standing_by = False
-        keeper = asyncio.create_task(_guard(lease, lost, stop), name="keep the Lease")
+        metrics.set_leader(True)
+        background = [
+            asyncio.create_task(_guard(lease, lost, stop), name="keep the Lease"),
+            asyncio.create_task(guard.keep_proving(), name="prove the approval guard"),
+        ]
         tasks = supervisor.Supervisor(attend)
         try:
             await _ring(tasks, credentials, namespace=namespace, stop=stop, ready=ready)
         finally:
-            keeper.cancel()
+            for task in background:
+                task.cancel()
+            metrics.set_leader(False)
             await tasks.stop()
             await lease.release()
     if lost.is_set():

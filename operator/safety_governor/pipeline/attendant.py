@@ -7,13 +7,14 @@ the incident in Failed, or in Indeterminate where the cluster may have been touc
 
 import asyncio
 import contextlib
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from safety_governor.api import progress, v1alpha1
 from safety_governor.domain import errors, lifecycle, verdicts
 from safety_governor.pipeline import outcomes, ports, runner
+from safety_governor.pipeline.stages import approve
 
 PATIENCE = timedelta(minutes=2)
 """After so long without an answer, what cannot be read is recorded as unknown and people are asked."""
@@ -74,15 +75,17 @@ class Attendant:
         stalled = (outcome.reason, outcome.message) if isinstance(outcome, outcomes.Stall) else None
         status = progress.described(incident, outcome.status, now=now, stalled=stalled, failure=failure)
         if status != incident.status:
-            await self._record(incident, status, log)
+            await self._record(incident, status, log, guard_missing=stalled is not None and stalled[0] == approve.GUARD_MISSING)
+        # A question expires on time, whatever the incident waits for.
+        on_time = _expiry(status) or datetime.max.replace(tzinfo=UTC)
         match outcome:
             case outcomes.Halt():
                 return True, now
             case outcomes.Wait(until=until):
                 pauses.reset()
-                return False, until
+                return False, min(until, on_time)
             case outcomes.Stall(retry_after=retry_after):
-                return False, pauses.next(now, retry_after)
+                return False, min(pauses.next(now, retry_after), on_time)
             case outcomes.Record() | outcomes.Advance():
                 pauses.reset()
                 return False, now
@@ -104,17 +107,23 @@ class Attendant:
         log.error("the incident cannot go on", error=failure, phase=phase.value)
         return outcomes.Halt(status=incident.status.model_copy(update={"phase": phase})), failure
 
-    async def _record(self, incident: v1alpha1.Incident, status: v1alpha1.IncidentStatus, log: structlog.stdlib.BoundLogger) -> None:
-        await self._incidents.record_status(incident, status)
+    async def _record(
+        self, incident: v1alpha1.Incident, status: v1alpha1.IncidentStatus, log: structlog.stdlib.BoundLogger, *, guard_missing: bool
+    ) -> None:
+        written = await self._incidents.record_status(incident, status)
         decided = {"decision": status.gate.decision.value, "reason": status.gate.reason} if status.gate else {}
         log.info("recorded", phase=status.phase, **decided)
+        if guard_missing:
+            await self._incidents.announce(
+                written, reason=approve.GUARD_MISSING, message="no approval is honoured until the guard is back", warning=True
+            )
         gate, before = status.gate, incident.status.gate
         if gate is None or (before is not None and before.plan_digest == gate.plan_digest):
             return
         blocked = gate.decision is verdicts.Decision.BLOCK_AND_ESCALATE
         reason = "Gate" + "".join(part.capitalize() for part in gate.decision.split("_"))
         findings = "; ".join(finding.message for finding in gate.findings) or "no finding speaks against it"
-        await self._incidents.announce(incident, reason=reason, message=f"{gate.reason}: {findings}", warning=blocked)
+        await self._incidents.announce(written, reason=reason, message=f"{gate.reason}: {findings}", warning=blocked)
 
 
 class _Pauses:
@@ -140,6 +149,13 @@ class _Pauses:
         """It answers again."""
         self._since = None
         self._pause = _FIRST_PAUSE
+
+
+def _expiry(status: v1alpha1.IncidentStatus) -> datetime | None:
+    gate = status.gate
+    if gate is None or not gate.expires_at or status.phase not in (lifecycle.Phase.AWAITING_APPROVAL, lifecycle.Phase.GATED):
+        return None
+    return datetime.fromisoformat(gate.expires_at)
 
 
 async def _rest(woken: asyncio.Event, seconds: float) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from safety_governor.api import v1alpha1
-from safety_governor.domain import briefs, documents, guardrails, plans, telemetry, workloads
+from safety_governor.domain import briefs, changes, documents, guardrails, plans, telemetry, workloads
 from safety_governor.domain.documents import Hit
 
 
@@ -78,6 +78,9 @@ class Workloads(Protocol):
     async def find(self, namespace: str, target: plans.Target) -> workloads.Workload | None:
         """As it is now; None when there is certainly none."""
 
+    async def preview(self, namespace: str, workload: workloads.Workload, step: plans.Step) -> changes.Preview:
+        """What the step would change, as the API server computes it in a dry run. The same step on the same version gives the same preview."""
+
     async def restart(self, namespace: str, workload: workloads.Workload, *, key: str, incident: str, at: datetime) -> None:
         """Start a rollout of exactly this version of the workload and leave the key on it. Raises ConflictError when it was changed since."""
 
@@ -87,6 +90,13 @@ class Guardrails(Protocol):
 
     async def fetch(self, namespace: str) -> Sequence[guardrails.Named]:
         """Every RemediationPolicy of the namespace, ordered by name."""
+
+
+class ApprovalGuard(Protocol):
+    """Whether the API server is known to refuse forbidden approvals, so that an approval means something."""
+
+    def doubt(self) -> str:
+        """Why no approval can be honoured now, as a sentence; empty when the guard was proved a short while ago."""
 
 
 class Fence(Protocol):

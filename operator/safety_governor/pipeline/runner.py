@@ -7,8 +7,8 @@ second wake-up changes nothing.
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
-from safety_governor.api import v1alpha1
-from safety_governor.domain import errors, lifecycle, values
+from safety_governor.api import records, v1alpha1
+from safety_governor.domain import approvals, errors, lifecycle, values
 from safety_governor.pipeline import cases, outcomes, ports
 from safety_governor.pipeline.stages import approve, claim, execute, verify
 
@@ -49,8 +49,8 @@ class Runner:
             return outcomes.Halt(status=incident.status)
         if phase in lifecycle.ACTING:
             return await self._stalling(case, self._act)
-        if incident.spec.abort:
-            return outcomes.Halt(status=incident.status.model_copy(update={"phase": lifecycle.Phase.ABORTED}))
+        if incident.spec.abort or incident.spec.alert_resolved:
+            return outcomes.Halt(status=_ended(incident))
         if incident.spec.mode is values.Mode.OBSERVE and incident.status.gate is not None:
             return outcomes.Halt(status=incident.status.model_copy(update={"phase": lifecycle.Phase.OBSERVED}))
         if phase == lifecycle.Phase.AWAITING_APPROVAL:
@@ -92,7 +92,10 @@ class Runner:
         return await self._recheck(case, heard.status)
 
     async def _resume(self, case: cases.Case) -> outcomes.Outcome:
-        """Something held a released action back; time has passed, so everything is looked at again."""
+        """Something held a released action back; time has passed, so everything is looked at again, the approval included."""
+        gate = case.status.gate
+        if gate is not None and approvals.releasable(gate.decision, gate.required_approval):
+            return await self._hear(case)
         return await self._recheck(case, case.status)
 
     async def _recheck(self, case: cases.Case, released: v1alpha1.IncidentStatus) -> outcomes.Outcome:
@@ -134,6 +137,12 @@ class Step(Protocol):
 
     async def __call__(self, case: cases.Case, /) -> outcomes.Outcome:
         """Take the case on."""
+
+
+def _ended(incident: v1alpha1.Incident) -> v1alpha1.IncidentStatus:
+    why = "aborted" if incident.spec.abort else "the alert has resolved itself"
+    asked = (incident.status.approval or records.ApprovalState()).model_copy(update={"summary": why})
+    return incident.status.model_copy(update={"phase": lifecycle.Phase.ABORTED, "approval": asked})
 
 
 def _stall(status: v1alpha1.IncidentStatus, error: errors.RetryableError) -> outcomes.Stall:

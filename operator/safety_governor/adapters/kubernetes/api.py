@@ -82,6 +82,11 @@ class Api:
             private_key_path=settings.key_file,
         )
 
+    @property
+    def server(self) -> str:
+        """The address of the API server."""
+        return str(self._connection.configuration.host)
+
     async def close(self) -> None:
         """Close the connections."""
         await self._connection.close()
@@ -90,17 +95,17 @@ class Api:
         """Read. Raises NotFoundError, ClusterUnavailableError or ClusterRefusedError."""
         return await self._request("GET", path, query=query)
 
-    async def post(self, path: str, body: Body) -> Any:  # noqa: ANN401
+    async def post(self, path: str, body: Body, *, dry_run: bool = False) -> Any:  # noqa: ANN401
         """Create. Raises ConflictError when it is there already."""
-        return await self._request("POST", path, body=body)
+        return await self._request("POST", path, body=body, query={"dryRun": "All"} if dry_run else None)
 
     async def put(self, path: str, body: Body) -> Any:  # noqa: ANN401
         """Replace exactly the version whose resourceVersion the body names. Raises ConflictError when it was changed since."""
         return await self._request("PUT", path, body=body)
 
-    async def patch(self, path: str, body: Body, *, impersonate: str | None = None) -> Any:  # noqa: ANN401
+    async def patch(self, path: str, body: Body, *, impersonate: str | None = None, dry_run: bool = False) -> Any:  # noqa: ANN401
         """Merge-patch, possibly as another user. Raises ConflictError when the body names a resourceVersion that is not current."""
-        return await self._request("PATCH", path, body=body, impersonate=impersonate)
+        return await self._request("PATCH", path, body=body, impersonate=impersonate, query={"dryRun": "All"} if dry_run else None)
 
     async def _request(
         self, method: str, path: str, *, body: Body | None = None, query: Mapping[str, str] | None = None, impersonate: str | None = None
@@ -130,6 +135,16 @@ class Api:
         if response.status < 300:
             return json.loads(text)
         raise _failure(response.status, text, what, response.headers.get("Retry-After"))
+
+
+async def default_namespace(*, kubeconfig: str | None, context: str | None) -> str:
+    """The namespace that kubectl would take: that of the context, else `default`."""
+    try:
+        contexts, active = await asyncio.to_thread(config.list_kube_config_contexts, config_file=kubeconfig)
+    except (config.ConfigException, OSError):
+        return "default"
+    chosen = next((one for one in contexts if one["name"] == context), None) if context else active
+    return str(chosen["context"].get("namespace") or "default") if chosen else "default"
 
 
 def _in_cluster() -> bool:

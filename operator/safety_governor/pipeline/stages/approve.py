@@ -4,93 +4,127 @@ The stage never waits: no answer yet is an outcome. An answer that releases noth
 again, because an approval is written once for a digest and only a new digest can be answered anew.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from safety_governor.api import records, v1alpha1
-from safety_governor.domain import approvals, lifecycle
-from safety_governor.pipeline import cases, outcomes
+from safety_governor.domain import approvals, digests, lifecycle
+from safety_governor.pipeline import cases, outcomes, ports
+
+LOOK_AGAIN = timedelta(seconds=5)
+"""How long a release waits until the approval guard is asked again."""
+
+GUARD_MISSING = "ApprovalGuardMissing"
 
 
 class Approve:
     """Ends with status.approval.decision."""
 
+    def __init__(self, *, guard: ports.ApprovalGuard) -> None:
+        self._guard = guard
+
     async def run(self, case: cases.Case) -> outcomes.Outcome:
-        """Advance means released: everything has to be read again before anything is done."""
+        """Advance means released, and everything has to be read again before anything is done; without a gate it means: ask anew."""
         gate = case.status.gate
         assert gate is not None, "the runner gates before it asks people"  # noqa: S101
         question = _question(case.incident, gate)
-        approval = case.incident.spec.approval
-        judged = approvals.judge(approval, question, now=case.now) if approval else None
-        if approval is None or judged is None or judged.answer is approvals.Answer.VOID:
-            return self._unanswered(case, question)
+        judged = approvals.judge(_given(case), question, now=case.now)
+        if judged.answer is approvals.Answer.EXPIRED:
+            return _expired(case)
+        if judged.answer is approvals.Answer.UNANSWERED:
+            return outcomes.Wait(status=case.status, until=question.expires_at)
+        assert judged.given is not None, "whatever else was answered, somebody said it"  # noqa: S101
         if judged.answer is approvals.Answer.REFUSED:
-            return outcomes.Advance(status=self.refuse(case, approval, why=judged.why))
-        said = self._answered(case, approval)
+            return outcomes.Advance(status=refused(case, judged.given.approval, why=judged.why))
+        said = _answered(case, judged)
         if judged.answer is approvals.Answer.REJECTED:
             return outcomes.Halt(status=said.model_copy(update={"phase": lifecycle.Phase.REJECTED}))
+        if judged.answer is approvals.Answer.SECOND_MISSING:
+            return outcomes.Wait(status=said, until=question.expires_at)
+        why = self._guard.doubt()
+        if why:
+            return outcomes.Stall(status=case.status, reason=GUARD_MISSING, message=why, retry_after=LOOK_AGAIN.total_seconds())
         return outcomes.Advance(status=said)
 
-    def confirm(self, case: cases.Case, *, released: v1alpha1.IncidentStatus, fresh: v1alpha1.IncidentStatus) -> v1alpha1.IncidentStatus:
-        """The released status if what was approved is still what would run; else one without a gate, to be gated again."""
+    @staticmethod
+    def confirm(case: cases.Case, *, released: v1alpha1.IncidentStatus, fresh: v1alpha1.IncidentStatus) -> v1alpha1.IncidentStatus:
+        """The released status if what was released is still what would run; else one without a gate, to be gated again."""
         assert fresh.gate is not None  # noqa: S101
         assert released.gate is not None  # noqa: S101
         approval = case.incident.spec.approval
         if fresh.gate.plan_digest == released.gate.plan_digest:
             return released.model_copy(update={"phase": lifecycle.Phase.GATED})
-        if approval is None:
+        if approval is None or approval.plan_digest != released.gate.plan_digest:
             return fresh.model_copy(update={"gate": None})
-        changed = _changed(released, fresh)
-        return self.refuse(case.with_status(fresh), approval, why=f"void: {changed} changed since the question was asked")
+        return refused(case.with_status(fresh), approval, why=f"void: {_changed(released.gate, fresh.gate)} since the question was asked")
 
-    @staticmethod
-    def refuse(case: cases.Case, approval: approvals.Approval, *, why: str) -> v1alpha1.IncidentStatus:
-        """The status with the refusal on record and without a gate, so that the incident is gated anew."""
-        refusal = approvals.Refusal(
-            decision=approval.decision, approver=approval.person, plan_digest=approval.plan_digest, why=why, at=case.now
-        )
-        before = case.status.approval.refusals if case.status.approval else ()
-        asked = records.ApprovalState(refusals=(*before, refusal)[-16:])
-        return case.status.model_copy(update={"gate": None, "approval": asked})
 
-    @staticmethod
-    def _unanswered(case: cases.Case, question: approvals.Question) -> outcomes.Outcome:
-        if case.now < question.expires_at:
-            return outcomes.Wait(status=case.status, until=question.expires_at)
-        asked = (case.status.approval or records.ApprovalState()).model_copy(update={"summary": "expired, which is a denial"})
-        return outcomes.Halt(status=case.status.model_copy(update={"phase": lifecycle.Phase.EXPIRED, "approval": asked}))
+def refused(case: cases.Case, approval: approvals.Approval, *, why: str) -> v1alpha1.IncidentStatus:
+    """The status with the refusal on record and without a gate, so that the incident is gated anew."""
+    refusal = approvals.Refusal(
+        decision=approval.decision, approver=approval.person, plan_digest=approval.plan_digest, why=why, at=case.now
+    )
+    before = case.status.approval.refusals if case.status.approval else ()
+    asked = records.ApprovalState(refusals=(*before, refusal)[-16:])
+    return case.status.model_copy(update={"gate": None, "approval": asked})
 
-    @staticmethod
-    def _answered(case: cases.Case, approval: approvals.Approval) -> v1alpha1.IncidentStatus:
-        asked = (case.status.approval or records.ApprovalState()).model_copy(
-            update={
-                "summary": f"{approval.decision} by {approval.person}",
-                "decision": approval.decision,
-                "approver": approval.person,
-                "reason": approval.reason,
-                "plan_digest": approval.plan_digest,
-                "recorded_at": case.now,
-            }
-        )
-        return case.status.model_copy(update={"approval": asked})
+
+def _given(case: cases.Case) -> list[approvals.Given]:
+    """What people have written, with the earliest time at which it is known to have been there."""
+    spec, noted = case.incident.spec, case.status.approval
+    given = []
+    for field, approval in (("approval", spec.approval), ("secondApproval", spec.second_approval)):
+        if approval is None:
+            continue
+        times = [case.incident.metadata.written_at("spec", field)]
+        if noted is not None and noted.plan_digest == approval.plan_digest:
+            # A wait must not make an approval younger, whoever writes to the incident meanwhile.
+            times.append(noted.recorded_at)
+        given.append(approvals.Given(approval=approval, at=min((one for one in times if one is not None), default=case.now)))
+    return given
+
+
+def _answered(case: cases.Case, judged: approvals.Judged) -> v1alpha1.IncidentStatus:
+    assert judged.given is not None  # noqa: S101
+    approval, noted = judged.given.approval, case.status.approval or records.ApprovalState()
+    second = case.incident.spec.second_approval
+    both = second is not None and second.plan_digest == approval.plan_digest and second.person != approval.person
+    who = f"{approval.person} and {second.person}" if both and second is not None else approval.person
+    waiting = judged.answer is approvals.Answer.SECOND_MISSING
+    known = noted.plan_digest == approval.plan_digest and noted.recorded_at is not None
+    asked = noted.model_copy(
+        update={
+            "summary": f"{approval.decision} by {who}" + (", a second person needed" if waiting else ""),
+            "decision": None if waiting else approval.decision,
+            "approver": who,
+            "reason": approval.reason,
+            "plan_digest": approval.plan_digest,
+            "recorded_at": noted.recorded_at if known else case.now,
+        }
+    )
+    return case.status.model_copy(update={"approval": asked})
+
+
+def _expired(case: cases.Case) -> outcomes.Halt:
+    asked = (case.status.approval or records.ApprovalState()).model_copy(update={"summary": "expired, which is a denial", "decision": None})
+    return outcomes.Halt(status=case.status.model_copy(update={"phase": lifecycle.Phase.EXPIRED, "approval": asked}))
 
 
 def _question(incident: v1alpha1.Incident, gate: records.Gate) -> approvals.Question:
     return approvals.Question(
         plan_digest=gate.plan_digest,
         required=gate.required_approval,
+        two_persons=gate.two_persons,
         requested_by=incident.spec.requested_by or "",
         expires_at=datetime.fromisoformat(gate.expires_at).astimezone(UTC),
     )
 
 
-def _changed(before: v1alpha1.IncidentStatus, after: v1alpha1.IncidentStatus) -> str:
-    """Which parts of the digest differ, in words."""
-    stress_before, stress_after = before.stress or records.Stress(), after.stress or records.Stress()
-    parts = {
-        "the plan or its runbook": before.plan != after.plan,
-        "the target": before.target != after.target,
-        "the evidence": stress_before.ledger != stress_after.ledger,
-        "the policies": stress_before.policies_read != stress_after.policies_read,
-    }
-    named = [name for name, differs in parts.items() if differs]
-    return " and ".join(named) or "the guard-rails, the scores or the gate"
+def _changed(before: records.Gate, after: records.Gate) -> str:
+    """Which parts of the digest differ, with old and new."""
+    absent = digests.digest(None)
+    differing = [name for name in sorted(before.parts.keys() | after.parts.keys()) if before.parts.get(name) != after.parts.get(name)]
+    told = [
+        f"{name} changed ({digests.short(before.parts.get(name, absent))} -> {digests.short(after.parts.get(name, absent))})"
+        for name in differing
+    ]
+    return ", ".join(told) or "the gate changed"

@@ -4,11 +4,13 @@ The gate reads the target and the guard-rails of the namespace itself, at the la
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from safety_governor.api import records, v1alpha1
 from safety_governor.domain import (
     adaptability,
     approvals,
+    changes,
     checks,
     confidence,
     digests,
@@ -53,30 +55,38 @@ class Gate:
         found = await self._targets.find(incident.metadata.namespace, incident.target)
         named = await self._rails.fetch(incident.metadata.namespace)
         rules = guardrails.strictest(named)
+        previews, objection = await self._previews(case, plan, found)
         conflicts = await self._conflicts(case, plan, stress)
-        known = _facts(case, plan, stress, target=found, rules=rules, conflicts=conflicts)
+        known = _facts(case, plan, stress, target=found, rules=rules, conflicts=conflicts, objection=objection)
         verdict = verdicts.judge(known, self._thresholds)
         target = _target_state(incident, found)
         # The same attempt when an approval is being honoured: whether the digest comes out the same is the whole question.
         attempt = case.status.attempt if case.rechecking else case.status.attempt + 1
-        plan_digest = digests.digest_of(
-            incident=incident.metadata.uid,
-            attempt=attempt,
-            plan=plan,
-            target=target,
-            ledger=stress.ledger,
-            policies=[one.model_dump(mode="json") for one in stress.policies_read or ()],
-            guardrails=[one.model_dump(mode="json") for one in named],
-            scores=case.status.scores or scores.Profile(),
-            thresholds=self._thresholds,
-            gate=verdicts.GATE_VERSION,
+        parts = {
+            "plan": digests.digest(plan),
+            "target": digests.digest(target),
+            "dryRun": digests.digest([one.model_dump(mode="json") for one in previews]),
+            "evidence": digests.digest(stress.ledger),
+            "policies": digests.digest(stress.policies),
+            "guardrails": digests.digest([one.model_dump(mode="json") for one in named]),
+            "scores": digests.digest(case.status.scores or scores.Profile()),
+            "thresholds": digests.digest(self._thresholds),
+        }
+        asked = records.Gate(
+            **_judged(known, verdict),
+            plan_digest=digests.digest_of(incident=incident.metadata.uid, attempt=attempt, gate=verdicts.GATE_VERSION, **parts),
+            parts=parts,
+            previews=previews,
+            two_persons=_takes_two(rules, verdict, incident),
+            decided_at=case.now,
+            expires_at=_expires_at(case.now, rules, self._expiry) if approvals.needed(verdict) else "",
         )
-        gate = self._record(case, known, verdict, plan_digest=plan_digest, expiry=_expiry(rules, self._expiry))
+        gate = _with_confidence(asked, plan, stress, case.status.scores or scores.Profile(), conflicts=len(known.conflicts or ()))
         status = case.status.model_copy(update={"attempt": attempt, "target": target, "gate": gate})
         return _outcome(case, status, verdict)
 
     async def _conflicts(self, case: cases.Case, plan: plans.Plan, stress: records.Stress) -> tuple[policies.Conflict, ...] | None:
-        if stress.policies_read is None:
+        if stress.policies is None:
             return None
         try:
             read = await self._knowledge.fetch_policies(service=case.incident.spec.service)
@@ -86,36 +96,17 @@ class Gate:
             return None
         return policies.PolicySet(read).conflicts(actions=plan.names, severity=case.incident.spec.severity)[:64]
 
-    def _record(
-        self, case: cases.Case, known: facts.Facts, verdict: verdicts.Verdict, *, plan_digest: str, expiry: timedelta
-    ) -> records.Gate:
-        plan, stress = case.status.plan, case.status.stress
-        assert plan is not None  # noqa: S101
-        assert stress is not None  # noqa: S101
-        profile = case.status.scores or scores.Profile()
-        shift, adapted = _shift(plan, stress, profile, conflicts=len(known.conflicts or ()))
-        disagreement = bool(known.contradictions or known.conflicts or known.final_action != known.proposed_action)
-        expires = f"{_second(case.now + expiry):%Y-%m-%dT%H:%M:%SZ}" if approvals.needed(verdict) else ""
-        return records.Gate(
-            decision=verdict.decision,
-            required_approval=verdict.required_approval,
-            reason=verdict.reason,
-            findings=verdict.findings,
-            plan_digest=plan_digest,
-            input_digest=digests.digest(known),
-            version=verdicts.GATE_VERSION,
-            decided_at=case.now,
-            expires_at=expires,
-            confidence=str(shift) if shift else "",
-            confidence_initial=shift.initial if shift else None,
-            confidence_post=shift.post if shift else None,
-            confidence_delta=shift.delta if shift else None,
-            initial_action=plan.action,
-            final_action=known.final_action,
-            disagreement_detected=disagreement,
-            arbiter_resolution=_resolution(verdict, disagreement=disagreement),
-            adaptability=adapted,
-        )
+    async def _previews(
+        self, case: cases.Case, plan: plans.Plan, found: workloads.Workload | None
+    ) -> tuple[tuple[changes.Preview, ...], str]:
+        """What each step would change; and why the API server would not let it, if it would not."""
+        if found is None or plan.is_manual or plan.resolution is not plans.Resolution.RESOLVED:
+            return (), ""
+        namespace = case.incident.metadata.namespace
+        try:
+            return tuple([await self._targets.preview(namespace, found, step) for step in plan.steps]), ""
+        except errors.ClusterRefusedError as error:
+            return (), f"the API server refuses a dry run of the action: {error}"
 
 
 def _facts(
@@ -126,6 +117,7 @@ def _facts(
     target: workloads.Workload | None,
     rules: guardrails.Guardrails | None,
     conflicts: tuple[policies.Conflict, ...] | None,
+    objection: str,
 ) -> facts.Facts:
     incident, evidence = case.incident, stress.ledger
     objections = guardrails.objections(rules, namespace=incident.metadata.namespace, target=incident.target, steps=plan.steps)
@@ -138,7 +130,7 @@ def _facts(
         resolution_detail=plan.resolution_detail,
         target=incident.target,
         target_exists=target is not None,
-        protections=objections,
+        protections=(*objections, *((values.clip(objection, values.TEXT_LIMIT),) if objection else ()))[:80],
         conflicts=conflicts,
         contradictions=stress.contradiction_count,
         coverage=stress.evidence_coverage,
@@ -164,7 +156,8 @@ def _outcome(case: cases.Case, status: v1alpha1.IncidentStatus, verdict: verdict
         # What the new digest means for the approval is for the approve stage to say.
         return outcomes.Advance(status=status)
     question = records.ApprovalState(
-        summary=_summary(phase, verdict), refusals=case.status.approval.refusals if case.status.approval else ()
+        summary=_summary(phase, verdict, two_persons=status.gate is not None and status.gate.two_persons),
+        refusals=case.status.approval.refusals if case.status.approval else (),
     )
     status = status.model_copy(update={"phase": phase, "approval": question})
     if phase in lifecycle.TERMINAL:
@@ -172,9 +165,9 @@ def _outcome(case: cases.Case, status: v1alpha1.IncidentStatus, verdict: verdict
     return outcomes.Advance(status=status)
 
 
-def _summary(phase: lifecycle.Phase, verdict: verdicts.Verdict) -> str:
+def _summary(phase: lifecycle.Phase, verdict: verdicts.Verdict, *, two_persons: bool) -> str:
     if phase is lifecycle.Phase.AWAITING_APPROVAL:
-        return f"{verdict.required_approval} needed"
+        return f"{verdict.required_approval} needed" + (" by two people" if two_persons else "")
     if phase is lifecycle.Phase.BLOCKED:
         return "none can release it"
     if phase is lifecycle.Phase.HANDED_OVER:
@@ -189,26 +182,45 @@ def _target_state(incident: v1alpha1.Incident, found: workloads.Workload | None)
     return records.TargetState(kind=target.kind, name=target.name, exists=True, uid=found.uid, template_hash=found.template_hash)
 
 
-def _shift(
-    plan: plans.Plan, stress: records.Stress, profile: scores.Profile, *, conflicts: int
-) -> tuple[confidence.Shift | None, adaptability.Adaptability | None]:
+def _judged(known: facts.Facts, verdict: verdicts.Verdict) -> dict[str, Any]:
+    disagreement = bool(known.contradictions or known.conflicts or known.final_action != known.proposed_action)
+    return {
+        "decision": verdict.decision,
+        "required_approval": verdict.required_approval,
+        "reason": verdict.reason,
+        "findings": verdict.findings,
+        "input_digest": digests.digest(known),
+        "version": verdicts.GATE_VERSION,
+        "initial_action": known.proposed_action,
+        "final_action": known.final_action,
+        "disagreement_detected": disagreement,
+        "arbiter_resolution": _resolution(verdict, disagreement=disagreement),
+    }
+
+
+def _with_confidence(
+    gate: records.Gate, plan: plans.Plan, stress: records.Stress, profile: scores.Profile, *, conflicts: int
+) -> records.Gate:
+    """The gate with the figures that inform people. Unknown evidence leaves them absent."""
     if stress.agent is None or stress.contradiction_count is None:
-        return None, None
+        return gate
+    stated = stress.agent.confidence_post
     shift = confidence.Shift(
         initial=confidence.initial(plan.confidence_initial, profile),
-        post=confidence.post(
-            stress.agent.confidence_post, contradictions=stress.contradiction_count, policy_conflict=conflicts > 0, profile=profile
-        ),
+        post=confidence.post(stated, contradictions=stress.contradiction_count, policy_conflict=conflicts > 0, profile=profile),
     )
     on_record = conflicts + len({one.document for entry in (stress.ledger.entries if stress.ledger else ()) for one in entry.contradicting})
     adapted = adaptability.score(
-        reported=stress.agent.reported,
-        on_record=on_record,
-        coverage=stress.evidence_coverage or 0.0,
-        shift=shift,
-        stated_post=stress.agent.confidence_post,
+        reported=stress.agent.reported, on_record=on_record, coverage=stress.evidence_coverage or 0.0, shift=shift, stated_post=stated
     )
-    return shift, adapted
+    figures = {
+        "confidence": str(shift),
+        "confidence_initial": shift.initial,
+        "confidence_post": shift.post,
+        "confidence_delta": shift.delta,
+        "adaptability": adapted,
+    }
+    return gate.model_copy(update=figures)
 
 
 def _resolution(verdict: verdicts.Verdict, *, disagreement: bool) -> str:
@@ -219,10 +231,14 @@ def _resolution(verdict: verdicts.Verdict, *, disagreement: bool) -> str:
     return "left to people" if approvals.needed(verdict) else "not resolved here"
 
 
-def _expiry(rules: guardrails.Guardrails | None, default: timedelta) -> timedelta:
+def _takes_two(rules: guardrails.Guardrails | None, verdict: verdicts.Verdict, incident: v1alpha1.Incident) -> bool:
+    if rules is None or not approvals.needed(verdict):
+        return False
+    return approvals.takes_two(rules.approval.two_person_rule, required=verdict.required_approval, severity=incident.spec.severity)
+
+
+def _expires_at(now: datetime, rules: guardrails.Guardrails | None, default: timedelta) -> str:
     allowed = rules.approval.expires_after_seconds if rules else None
-    return min(default, timedelta(seconds=allowed)) if allowed is not None else default
-
-
-def _second(moment: datetime) -> datetime:
-    return moment.replace(microsecond=0)
+    expiry = min(default, timedelta(seconds=allowed)) if allowed is not None else default
+    # Rounded up to a whole second: the text is what people read and what is held against the clock.
+    return f"{(now + expiry).replace(microsecond=0) + timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}"

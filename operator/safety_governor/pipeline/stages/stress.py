@@ -44,9 +44,9 @@ class Stress:
             ledger=evidence,
             contradiction_count=evidence.contradiction_count if evidence else None,
             evidence_coverage=evidence.coverage if evidence else None,
-            policies_read=None
+            policies=None
             if policies is None
-            else tuple(records.PolicyRead(id=one.id, digest=digests.digest(one)) for one in policies),
+            else records.PoliciesRead(count=len(policies), digest=digests.digest([one.model_dump(mode="json") for one in policies])),
             fabricated=fabricated,
             telemetry=await self._telemetry(case, unknowns),
             unknowns=tuple(unknowns)[:8],

@@ -1,0 +1,31 @@
+"""What the operator tells Prometheus. Nothing here carries a name of an incident or a person."""
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
+from safety_governor import __version__
+
+
+class Metrics:
+    """The figures of one process."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._leader = Gauge("governor_leader", "1 while this process holds the Lease", registry=self._registry)
+        self._guard = Gauge(
+            "governor_approval_guard_ready", "1 while the API server is proved to refuse forbidden approvals", registry=self._registry
+        )
+        Gauge("governor_build_info", "1, labelled with the version", ["version"], registry=self._registry).labels(version=__version__).set(
+            1
+        )
+
+    def set_leader(self, leads: bool) -> None:  # noqa: FBT001 - a gauge is set to a value
+        """Whether this process holds the Lease."""
+        self._leader.set(leads)
+
+    def set_guard_ready(self, ready: bool) -> None:  # noqa: FBT001
+        """Whether approvals are honoured."""
+        self._guard.set(ready)
+
+    def text(self) -> bytes:
+        """In Prometheus' text format."""
+        return generate_latest(self._registry)

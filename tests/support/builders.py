@@ -1,0 +1,135 @@
+"""An incident and the world around it, in which nothing speaks against a restart; a test says only what is different."""
+
+from typing import Any
+
+from safety_governor.api import v1alpha1
+from safety_governor.domain import approvals, checks, documents
+from safety_governor.pipeline import outcomes, runner
+from safety_governor.pipeline.stages import approve, claim, compress, execute, gate, plan, stress, verify
+from support import fakes
+
+SERVICE = "checkout"
+ACTION = "restart-checkout"
+POOL = "The connection pool of checkout is exhausted"
+LEAK = "Workers of checkout leak memory"
+NAMESPACE = "shop"
+NAME = "slow"
+REASON = "Nobody can pay and the pool is known to be the cause"
+
+
+def a_runbook(identifier: str = "rb-1", *, action: str = ACTION, steps: int = 1, **changes: Any) -> documents.Runbook:
+    remediation = {"action": action, "steps": [{"type": "RolloutRestart"} for _ in range(steps)]}
+    known = {"id": identifier, "service": SERVICE, "title": "Checkout pool exhausted", "recommended_action": action}
+    return documents.Runbook.model_validate({**known, "remediations": [remediation], "claims": [POOL, LEAK], **changes})
+
+
+def evidence(identifier: str, text: str, *, stance: str = "supports", **changes: Any) -> documents.Evidence:
+    return documents.Evidence.model_validate({"id": identifier, "service": SERVICE, "stance": stance, "text": text, **changes})
+
+
+def a_policy(identifier: str = "pol-1", **changes: Any) -> documents.Policy:
+    known = {"id": identifier, "service": SERVICE, "blocked_actions": [ACTION], "severities": ["*"], "rule": "No restarts at noon."}
+    return documents.Policy.model_validate({**known, **changes})
+
+
+def a_plan_answer(action: str | None = ACTION, *claims: str, **changes: Any) -> dict[str, Any]:
+    """What an agent answers to the plan prompt."""
+    known = {"proposedAction": action, "rationale": "The runbook fits.", "keyClaims": list(claims or (POOL, LEAK)), "confidenceInitial": 8.0}
+    return {**known, "runbookIds": ["rb-1"], **changes}
+
+
+def a_stress_answer(*, supporting: dict[str, list[str]] | None = None, contradicting: dict[str, list[str]] | None = None, **changes: Any) -> Any:
+    """What an agent answers to the stress prompt about the two claims of the default plan."""
+    claims = [
+        {"claim": claim, "supporting": (supporting or {}).get(claim, []), "contradicting": (contradicting or {}).get(claim, [])}
+        for claim in (POOL, LEAK)
+    ]
+    return {"claims": claims, "finalAction": ACTION, "confidencePost": 8.0, **changes}
+
+
+CONTRADICTIONS = (
+    evidence("ev-against-pool", f"{POOL}? No: 4 of 100 connections are in use.", stance="contradicts"),
+    evidence("ev-against-leak", f"{LEAK}? No: the heap is flat since March.", stance="contradicts"),
+)
+
+
+def an_incident(**spec: Any) -> v1alpha1.Incident:
+    known = {"service": SERVICE, "severity": "medium", "summary": "Checkout is slow, its pool is exhausted", "requestedBy": "alice"}
+    return v1alpha1.Incident(
+        metadata=v1alpha1.Metadata(name=NAME, namespace=NAMESPACE, uid="uid-1", generation=1, creation_timestamp=fakes.NOON),
+        spec=v1alpha1.IncidentSpec.model_validate({**known, **spec}),
+    )
+
+
+class World:
+    """All fakes and the real pipeline over them, with one incident that is stored as the API server stores it."""
+
+    def __init__(self, **thresholds: Any) -> None:
+        self.clock = fakes.FakeClock()
+        self.knowledge = fakes.FakeKnowledge()
+        self.knowledge.put(a_runbook(), evidence("ev-1", f"{POOL}, as it was in February."), evidence("ev-2", f"{LEAK} since Monday."))
+        self.agent = fakes.FakeAgent(a_plan_answer())
+        self.incidents = fakes.FakeIncidents()
+        self.workloads = fakes.FakeWorkloads()
+        self.workloads.deploy(SERVICE)
+        self.rails = fakes.FakeGuardrails()
+        self.guard = fakes.FakeGuard()
+        self.fence = fakes.FakeFence()
+        self.stages = runner.Stages(
+            plan=plan.Plan(agent=self.agent, knowledge=self.knowledge),
+            stress=stress.Stress(agent=self.agent, knowledge=self.knowledge),
+            compress=compress.Compress(),
+            gate=gate.Gate(knowledge=self.knowledge, targets=self.workloads, rails=self.rails, thresholds=checks.Thresholds(**thresholds)),
+            approve=approve.Approve(guard=self.guard),
+            claim=claim.Claim(targets=self.workloads, rails=self.rails, fence=self.fence),
+            execute=execute.Execute(targets=self.workloads, fence=self.fence),
+            verify=verify.Verify(targets=self.workloads),
+        )
+        self.runner = runner.Runner(stages=self.stages, clock=self.clock)
+
+    @property
+    def incident(self) -> v1alpha1.Incident:
+        return self.incidents.stored[NAMESPACE, NAME]
+
+    @property
+    def status(self) -> v1alpha1.IncidentStatus:
+        return self.incident.status
+
+    def report(self, **spec: Any) -> None:
+        self.incidents.put(an_incident(**spec))
+
+    def change(self, **spec: Any) -> None:
+        """A person changes the spec."""
+        before = self.incident
+        metadata = before.metadata.model_copy(update={"generation": before.metadata.generation + 1})
+        self.incidents.put(before.model_copy(update={"metadata": metadata, "spec": before.spec.model_copy(update=spec)}))
+
+    def decide(self, decision: str, *, by: str = "bob", second: bool = False, digest: str = "") -> None:
+        """A person decides about what is gated now."""
+        assert self.status.gate is not None
+        said = approvals.Approval.model_validate(
+            {"decision": decision, "plan_digest": digest or self.status.gate.plan_digest, "approver": by, "reason": REASON}
+        )
+        self.change(**{"second_approval" if second else "approval": said})
+
+    async def step(self, *, give_up_reading: bool = False) -> outcomes.Outcome:
+        """One pass, and what it answers put on record."""
+        outcome = await self.runner.advance(self.incident, give_up_reading=give_up_reading)
+        self.incidents.put(self.incident.model_copy(update={"status": outcome.status}))
+        return outcome
+
+    async def steps(self, *, limit: int = 20) -> list[outcomes.Outcome]:
+        """Passes until the incident waits for somebody or is finished; short waits go by."""
+        taken = []
+        for _ in range(limit):
+            taken.append(await self.step())
+            match taken[-1]:
+                case outcomes.Halt() | outcomes.Stall():
+                    break
+                case outcomes.Wait(until=until):
+                    if (until - self.clock.now()).total_seconds() > 5:
+                        break
+                    self.clock.at = until
+                case outcomes.Record() | outcomes.Advance():
+                    self.clock.advance(seconds=0.1)
+        return taken
