@@ -45,7 +45,7 @@ def test_everything_happens_as_it_must(environment: Mapping[str, str]) -> None:
     for one in EXPECTED:
         assert f"$ kubectl apply -f {one.manifest}   (as alice)" in said
         assert re.search(rf"^✓  {one.name} ", said, re.MULTILINE), one.name
-    assert 'User "alice" cannot patch resource "incidents"' in said
+    assert "alice may not approve or reject incident shop/contradicted: that takes the verb approve" in said
     assert "APPROVE by bob refused: APPROVE does not release this verdict; it takes FORCE_OVERRIDE" in said
     assert '"decision":"FORCE_OVERRIDE"' in said
     assert "ContradictionsReached  measured 2, allowed < 2" in said

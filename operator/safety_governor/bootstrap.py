@@ -11,7 +11,7 @@ from safety_governor.adapters.embedded import EmbeddedKnowledge
 from safety_governor.adapters.kubernetes import api, approval_guard, guardrails, incidents, lease, preflight, workloads
 from safety_governor.adapters.kubernetes import desk as desks
 from safety_governor.api import v1alpha1
-from safety_governor.pipeline import attendant, ports, runner
+from safety_governor.pipeline import attendant, in_flight, ports, runner
 from safety_governor.pipeline.stages import approve, claim, compress, execute, gate, plan, stress, verify
 from safety_governor.settings import Settings
 
@@ -47,6 +47,7 @@ async def operator(settings: Settings, *, kubeconfig: str | None, on_guard: Call
         guard = approval_guard.ApprovalGuard(
             connection, namespace=settings.namespace, on_change=on_guard, every=settings.guard_interval.total_seconds()
         )
+        acting = in_flight.InFlight()
         stages = _stages(
             settings,
             knowledge=knowledge,
@@ -54,12 +55,14 @@ async def operator(settings: Settings, *, kubeconfig: str | None, on_guard: Call
             rails=guardrails.ClusterGuardrails(connection),
             fence=leadership,
             guard=guard,
+            acting=acting,
         )
         yield Operator(
             attendant=attendant.Attendant(
                 incidents=incidents.ClusterIncidents(connection, reporter=settings.identity),
                 runner=runner.Runner(stages=stages, clock=time),
                 clock=time,
+                acting=acting,
                 patience=settings.patience,
             ),
             lease=leadership,
@@ -76,16 +79,24 @@ def _stages(
     rails: ports.Guardrails,
     fence: ports.Fence,
     guard: ports.ApprovalGuard,
+    acting: in_flight.InFlight,
 ) -> runner.Stages:
     agent = offline.OfflineAgent(knowledge)
     return runner.Stages(
         plan=plan.Plan(agent=agent, knowledge=knowledge),
         stress=stress.Stress(agent=agent, knowledge=knowledge),
         compress=compress.Compress(),
-        gate=gate.Gate(knowledge=knowledge, targets=targets, rails=rails, thresholds=settings.gate, expiry=settings.approval_expiry),
+        gate=gate.Gate(
+            knowledge=knowledge,
+            targets=targets,
+            rails=rails,
+            thresholds=settings.gate,
+            own_namespace=settings.namespace,
+            expiry=settings.approval_expiry,
+        ),
         approve=approve.Approve(guard=guard),
-        claim=claim.Claim(targets=targets, rails=rails, fence=fence),
-        execute=execute.Execute(targets=targets, fence=fence),
+        claim=claim.Claim(targets=targets, rails=rails, fence=fence, acting=acting),
+        execute=execute.Execute(targets=targets, rails=rails, fence=fence, acting=acting, own_namespace=settings.namespace),
         verify=verify.Verify(targets=targets, timeout=settings.verify_timeout),
     )
 
@@ -94,7 +105,9 @@ def rehearsal(settings: Settings, knowledge: ports.Knowledge) -> tuple[runner.Ru
     """The pipeline without a cluster: the target is assumed to exist and its namespace to allow restarts."""
     time = clock.SystemClock()
     cluster = assumed.AssumedCluster()
-    stages = _stages(settings, knowledge=knowledge, targets=cluster, rails=cluster, fence=cluster, guard=cluster)
+    stages = _stages(
+        settings, knowledge=knowledge, targets=cluster, rails=cluster, fence=cluster, guard=cluster, acting=in_flight.InFlight()
+    )
     return runner.Runner(stages=stages, clock=time), time.now
 
 

@@ -1,6 +1,7 @@
 """Every setting of the governor: read once, from the environment, into typed values. Nothing else reads the environment."""
 
 import os
+import secrets
 import socket
 from datetime import timedelta
 from pathlib import Path
@@ -31,8 +32,8 @@ class Settings(BaseSettings):
     """Name of the Lease that makes one operator the only one."""
     lease_duration: timedelta = Field(default=timedelta(seconds=15), ge=timedelta(seconds=3), le=timedelta(minutes=2))
     """After so long without a sign of life another operator takes over; whole seconds."""
-    identity: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
-    """The name under which this process holds the Lease."""
+    identity: str = Field(default_factory=lambda: f"{socket.gethostname()}-{secrets.token_hex(4)}")
+    """The name under which this process holds the Lease; two processes must never share one."""
     health_address: str = "127.0.0.1:8080"
     """Where /healthz and /readyz are served; an empty text serves neither."""
     log_format: Literal["human", "json"] = "human"

@@ -49,7 +49,7 @@ def an_action(state: records.ActionState, **changes: Any) -> records.Action:
         "key": DIGEST,
         "target": plans.Target(name="checkout"),
         "state": state,
-        "precondition": records.Precondition(uid="1", resource_version="2", template_hash="3"),
+        "precondition": records.Precondition(uid="1", resource_version="2", generation=1, template_hash="3"),
         "claimed_at": NOON,
     }
     return records.Action(**{**known, **changes})

@@ -17,7 +17,7 @@ STORED = {
     "ev-3": a_document("ev-3", stance="contradicts", text=f"{SECOND_CLAIM}, wrongly assumed."),
     "ev-4": a_document("ev-4", text=SECOND_CLAIM),
 }
-RUNBOOKS = (a_runbook(),)
+RUNBOOKS = (a_runbook(claims=CLAIMS),)
 
 
 def decided(
@@ -35,13 +35,22 @@ def decided(
     second = answers.read_stress(stress_answer, claims=plan.claims)
     assert isinstance(second, answers.StressAnswer)
 
-    def entered(claim: str, cited: ledger.Cited, action: str | None = None) -> ledger.Entry:
+    def entered(claim: str, cited: ledger.Cited, action: str | None = None, *, from_runbook: bool = False) -> ledger.Entry:
         return ledger.enter(
-            claim, service=SERVICE, cited=cited, known=stored, seen=frozenset(stored), swept=tuple(stored.values()), action=action
+            claim,
+            service=SERVICE,
+            cited=cited,
+            known=stored,
+            seen=frozenset(stored),
+            swept=tuple(stored.values()),
+            action=action,
+            from_runbook=from_runbook,
         )
 
     evidence = ledger.Ledger(
-        claims=tuple(entered(claim, second.cited(claim)) for claim in plan.claims),
+        claims=tuple(
+            entered(claim, second.cited(claim), from_runbook=number < plan.runbook_claims) for number, claim in enumerate(plan.claims)
+        ),
         action=entered(plan.action, ledger.Cited(), plan.action) if plan.action else None,
     )
     texts = [("the rationale", plan.rationale), *(("a claim", claim) for claim in plan.claims)]
@@ -138,3 +147,16 @@ def test_doubts_of_the_agent_are_heard(world: dict[str, Any], changes: dict[str,
 def test_world_without_objections_executes() -> None:
     world: dict[str, Any] = {"stored": {"ev-1": STORED["ev-1"]}, "severity": values.Severity.LOW, "forbidden": False}
     assert decided(a_plan_answer(), a_stress_answer(), **world).decision is verdicts.Decision.EXECUTE
+
+
+@given(
+    world=WORLDS, stated=st.lists(strategies.TEXTS | st.sampled_from((*CLAIMS, "Water is wet", f"{CLAIM} {'and so on ' * 30}")), max_size=5)
+)
+def test_choice_of_claims_never_loosens(world: dict[str, Any], stated: list[str]) -> None:
+    """Fewer, trivial or padded claims: those of the runbook are tested all the same."""
+    stated = [claim for claim in dict.fromkeys(stated) if claim]
+    every = tuple(dict.fromkeys((*CLAIMS, *stated)))
+    checked = [{"claim": claim, "supporting": [], "contradicting": []} for claim in every]
+    plain = decided(a_plan_answer(), a_stress_answer(), **world)
+    chosen = decided(a_plan_answer(key_claims=stated), a_stress_answer(claims=checked), **world)
+    assert chosen.strictness >= plain.strictness

@@ -65,7 +65,7 @@ def test_citation_is_not_believed(
 ) -> None:
     entry = entered(cited=cited, known=known, seen=seen)
     assert (entry.supporting, entry.contradicting) == ((), ())
-    assert entry.unchecked == (ledger.Doubt(document="ev-1", why=why),)
+    assert [(one.document, one.why) for one in entry.unchecked] == [("ev-1", why)]
 
 
 def test_every_reason_for_distrust_has_its_row() -> None:
@@ -91,7 +91,7 @@ def test_citation_is_believed(document: documents.Evidence) -> None:
 def test_document_cited_on_both_sides_counts_only_as_it_is_stored() -> None:
     entry = entered(cited={"supporting": ["ev-1"], "contradicting": ["ev-1"]}, known=[a_document(stance="contradicts")])
     assert (names(entry.supporting), names(entry.contradicting)) == ([], ["ev-1"])
-    assert entry.unchecked == (ledger.Doubt(document="ev-1", why=Distrust.STANCE_DISAGREES),)
+    assert [(one.document, one.why) for one in entry.unchecked] == [("ev-1", Distrust.STANCE_DISAGREES)]
 
 
 def test_sweep_adds_the_contradiction_that_the_agent_hid() -> None:
@@ -189,7 +189,10 @@ COVERAGE: dict[str, tuple[tuple[ledger.Entry, ...], float]] = {
     "one of one by contradiction": ((an_entry(contradicting=["a"]),), 1.0),
     "one of three": ((an_entry(supporting=["a"]), an_entry(), an_entry()), 0.3333),
     "none of two": ((an_entry(), an_entry()), 0.0),
-    "a doubted citation covers nothing": ((ledger.Entry(claim="c", unchecked=(ledger.Doubt(document="a", why=Distrust.NOT_SEEN),)),), 0.0),
+    "a doubted citation covers nothing": (
+        (ledger.Entry(claim="c", unchecked=(ledger.Doubt(document="a", cited_for=documents.Stance.SUPPORTS, why=Distrust.NOT_SEEN),)),),
+        0.0,
+    ),
 }
 
 

@@ -18,6 +18,9 @@ from testbed import ControlPlane, wait_until
 CRDS = Path(__file__).parents[2] / "crds"
 REASON = "Nobody can pay and the pool is known to be the cause"
 
+ASKED = Stored()
+"""Waits for people, and nobody has said anything."""
+
 Operation: TypeAlias = Callable[[Court, str, str], Answer]
 """What is done: in this court, by whom, to which incident or workload."""
 
@@ -49,7 +52,7 @@ class Case:
     expected: Expected
     unstamped: Expected | None = None
     """What is expected where the API server does not stamp, if that is something else."""
-    stored: Stored = Stored()
+    stored: Stored = ASKED
 
 
 def by_approval(sentence: str) -> Refused:
@@ -203,7 +206,6 @@ def kubectl(*args: str) -> Operation:
     return lambda court, who, name: court.ask(who, *(one.replace("NAME", name) for one in args))
 
 
-ASKED = Stored()
 NEW = Stored(phase=None)
 BY_DAVE = Stored(reporter="dave")
 BY_ADMIN = Stored(reporter="admin")
@@ -354,7 +356,7 @@ DECIDING = {
     # Who asked does not release
     "a reporter approves": Case(who="alice", does=says("APPROVE"), expected=by_approval(_NO_VERB)),
     "an approver approves the own incident": Case(
-        who="dave", does=says("APPROVE"), stored=BY_DAVE, expected=by_approval(f"dave reported incident")
+        who="dave", does=says("APPROVE"), stored=BY_DAVE, expected=by_approval("dave reported incident")
     ),
     "an approver gives the second approval to the own incident": Case(
         who="dave", does=says("APPROVE", at="secondApproval"), stored=BY_DAVE, expected=by_approval(_DUTIES)
@@ -669,7 +671,9 @@ def marks(*args: str, **marked: str | None) -> Operation:
 
 
 def rolls_back(court: Court, who: str, what: str) -> Answer:
-    """Undo the executor's restart, in the emergency that it has caused."""
+    """Undo the executor's second restart, in the emergency that it has caused. The old ReplicaSet remembers the first mark."""
+    court.kubectl("rollout", "status", what, "--timeout=20s")
+    court.restart(what, mark="second")
     court.kubectl("rollout", "status", what, "--timeout=20s")
     answer = court.ask(who, "rollout", "undo", what)
     kept = court.read(what)["metadata"]["annotations"].get("safetygovernor.io/last-action")
@@ -733,8 +737,11 @@ WORKLOADS = {
     "an editor rolls back": Case(
         who="eve",
         does=rolls_back,
-        expected=Allowed("its mark is first"),
-        unstamped=by_marks("instead of replace or rollout undo, apply the manifest that you want"),
+        expected=Allowed("its mark is second"),
+        unstamped=Refused(
+            ("failed restoring revision", f"ValidatingAdmissionPolicy '{MARKS}'"),
+            "instead of replace or rollout undo, apply the manifest that you want",
+        ),
     ),
     "an editor deletes": Case(who="eve", does=lambda court, who, what: court.ask(who, "delete", what), expected=Allowed("deleted")),
 }
@@ -811,7 +818,8 @@ def test_audit_log_tells_who_decided_what_about_which_digest(court: Court) -> No
     assert says("APPROVE")(court, "bob", court.find(ASKED)).allowed
     assert says("REJECT", onBehalfOf="dave")(court, "slack", court.find(ASKED)).allowed
     assert not says("APPROVE")(court, "eve", court.find(ASKED)).allowed
-    events = [one for one in court.cluster.audit_events(mark) if one["verb"] == "patch"]
+    asked = [one for one in court.cluster.audit_events(mark) if one.get("objectRef", {}).get("resource") == "incidents"]
+    events = [one for one in asked if one["verb"] == "patch"]
     told = [one["annotations"].get(f"{APPROVAL}/decision") for one in events]
     bridge = court.username("slack")
     assert told == [
@@ -838,7 +846,12 @@ def old_court() -> Iterator[Court]:
         for name in ("nobodys", "nobodys-other"):
             assert court.create("alice", incident(name, court.namespace)).allowed
         plane.apply(CRDS / "admission.yaml")
-        wait_until(lambda: not court.create("alice", incident("nobodys-third", court.namespace)).allowed, 30, "the policies to refuse")
+        another = json.dumps(incident("another", court.namespace))
+        wait_until(
+            lambda: APPROVAL in court.ask("alice", "create", "--dry-run=server", "-f", "-", stdin=another).said,
+            30,
+            "the policies to refuse",
+        )
         for name in ("nobodys", "nobodys-other"):
             assert not court.write_status(name, "AwaitingApproval", DIGEST)
         yield court

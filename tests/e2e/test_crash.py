@@ -8,6 +8,7 @@ import pytest
 from support.gatekeeper import Gatekeeper
 from support.operator_process import OperatorProcess, StartOperator
 from support.shop import Shop
+from testbed import wait_until
 
 LEDGER = {"service": "ledger", "summary": "The ledger queue does not drain, the consumer hangs"}
 
@@ -90,7 +91,8 @@ def test_api_server_that_goes_away_loses_no_incident(shop: Shop, start_operator:
     shop.wait_for_phase("stuck", "AwaitingApproval")
     shop.cluster.stop_apiserver()
     shop.cluster.start_apiserver()
-    shop.decide("stuck", "APPROVE", user="bob")
+    # For some seconds after its start the server answers 503, until it knows the policies again.
+    wait_until(lambda: "patched" in shop.decide("stuck", "APPROVE", user="bob", check=False), 30, "the approval to be taken")
     if not operator.is_running:
         start_operator()
     shop.wait_for_phase("stuck", "Resolved", timeout=60)

@@ -1,14 +1,12 @@
 """What stalls says why, keeps what is on record, and goes on from there; a restart of the operator changes nothing."""
 
-from typing import Any
-
 import pytest
 
 from safety_governor.api import v1alpha1
 from safety_governor.domain import values
 from safety_governor.domain.lifecycle import Phase
-from safety_governor.pipeline import outcomes
-from support.builders import NAME, NAMESPACE, World
+from safety_governor.pipeline import cases, outcomes, runner
+from support.builders import CONTRADICTIONS, NAME, NAMESPACE, World
 
 DOWN = "the store does not answer"
 
@@ -44,7 +42,6 @@ class TestStall:
 
     async def test_while_stressing_keeps_the_plan_and_does_not_ask_for_it_again(self, world: World) -> None:
         await self._stall_after_plan(world)
-        assert world.status.phase == Phase.STRESSING
         assert world.status.plan is not None
         assert world.status.stress is None
         world.knowledge.down = ""
@@ -92,9 +89,7 @@ class TestStall:
         assert isinstance(await world.step(), outcomes.Stall)
 
 
-def _case(world: World) -> Any:
-    from safety_governor.pipeline import cases
-
+def _case(world: World) -> cases.Case:
     return cases.Case(incident=world.incident, status=world.status, now=world.clock.now())
 
 
@@ -128,6 +123,27 @@ class TestUnknownEvidence:
         assert "EvidenceUnknown" in unknown.status.gate.reason
         assert len(unknown.workloads.effects) == 1
 
+    async def test_stays_the_question_while_the_store_is_down(self, unknown: World) -> None:
+        asked = unknown.status
+        outcome = await unknown.step()
+        assert isinstance(outcome, outcomes.Wait)
+        assert outcome.until - unknown.clock.now() == runner.LOOK_AGAIN
+        assert unknown.status == asked
+
+    async def test_is_asked_about_anew_as_soon_as_the_store_is_back(self, unknown: World) -> None:
+        attempt = unknown.status.attempt
+        unknown.knowledge.down = ""
+        unknown.knowledge.put(*CONTRADICTIONS)
+        await unknown.steps()
+        assert unknown.status.gate is not None
+        assert (unknown.status.gate.reason, unknown.status.attempt) == ("ContradictionsReached", attempt + 1)
+        assert unknown.status.phase == Phase.AWAITING_APPROVAL
+
+    async def test_needs_nobody_when_the_store_is_back_and_nothing_speaks_against_it(self, unknown: World) -> None:
+        unknown.knowledge.down = ""
+        await unknown.steps()
+        assert unknown.status.phase == Phase.RESOLVED
+
     async def test_refuses_a_mere_approval(self, unknown: World) -> None:
         unknown.decide("APPROVE")
         await unknown.step(give_up_reading=True)
@@ -136,8 +152,6 @@ class TestUnknownEvidence:
         assert "FORCE_OVERRIDE" in unknown.status.approval.refusals[0].why
 
     async def test_voids_the_override_when_the_store_is_back_and_contradicts(self, unknown: World) -> None:
-        from support.builders import CONTRADICTIONS
-
         unknown.knowledge.down = ""
         unknown.knowledge.put(*CONTRADICTIONS)
         unknown.decide("FORCE_OVERRIDE")

@@ -129,6 +129,12 @@ WORLDS: dict[str, tuple[Callable[[World], None], dict[str, Any], str, str]] = {
         "NoFindings",
         Phase.HANDED_OVER,
     ),
+    "the remediation has more steps than one": (
+        lambda world: world.knowledge.put(a_runbook(steps=2)),
+        {},
+        "ActionUnresolved",
+        Phase.BLOCKED,
+    ),
     "a step is of a kind that cannot be carried out": (
         lambda world: world.knowledge.put(a_runbook(remediations=[{"action": ACTION, "steps": [{"type": "Scale"}]}])),
         {},
@@ -187,9 +193,19 @@ class TestPhase:
         await world.step()
         assert world.status.phase == Phase.ABORTED
 
-    async def test_executing_is_finished_although_it_is_aborted(self, world: World) -> None:
+    @pytest.mark.parametrize("stop", [{"abort": True}, {"alert_resolved": True}, {"mode": values.Mode.OBSERVE}])
+    async def test_executing_is_stopped_while_nothing_was_done(self, stop: dict[str, Any], world: World) -> None:
         await world.step()
-        world.change(abort=True)
+        world.change(**stop)
+        await world.steps()
+        assert world.status.phase == (Phase.OBSERVED if "mode" in stop else Phase.ABORTED)
+        assert world.workloads.effects == []
+
+    @pytest.mark.parametrize("stop", [{"abort": True}, {"alert_resolved": True}, {"mode": values.Mode.OBSERVE}])
+    async def test_executing_is_finished_once_something_was_done(self, stop: dict[str, Any], world: World) -> None:
+        await world.step()
+        await world.step()
+        world.change(**stop)
         await world.steps()
         assert world.status.phase == Phase.RESOLVED
         assert len(world.workloads.effects) == 1

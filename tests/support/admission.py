@@ -202,13 +202,15 @@ class Court(Shop):
         name = f"work-{self._numbers}"
         what = f"{kind.lower()}/{name}"
         assert self.create("admin", workload(kind, name)).allowed
-        change = {
-            "metadata": {"annotations": {"safetygovernor.io/last-action": "first"}},
-            "spec": {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}}}},
-        }
+        self.restart(what, mark="first")
+        return what
+
+    def restart(self, what: str, *, mark: str) -> None:
+        """What the executor does."""
+        marks, restarted = {"safetygovernor.io/last-action": mark}, {"kubectl.kubernetes.io/restartedAt": mark}
+        change = {"metadata": {"annotations": marks}, "spec": {"template": {"metadata": {"annotations": restarted}}}}
         told = self.patch("executor", what, change)
         assert told.allowed, told.said
-        return what
 
 
 def workload(kind: str, name: str, *, marks: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from safety_governor.api import v1alpha1
 from safety_governor.domain import approvals, checks, documents
-from safety_governor.pipeline import outcomes, runner
+from safety_governor.pipeline import in_flight, outcomes, runner
 from safety_governor.pipeline.stages import approve, claim, compress, execute, gate, plan, stress, verify
 from support import fakes
 
@@ -13,6 +13,7 @@ ACTION = "restart-checkout"
 POOL = "The connection pool of checkout is exhausted"
 LEAK = "Workers of checkout leak memory"
 NAMESPACE = "shop"
+OWN_NAMESPACE = "governor-system"
 NAME = "slow"
 REASON = "Nobody can pay and the pool is known to be the cause"
 
@@ -34,11 +35,18 @@ def a_policy(identifier: str = "pol-1", **changes: Any) -> documents.Policy:
 
 def a_plan_answer(action: str | None = ACTION, *claims: str, **changes: Any) -> dict[str, Any]:
     """What an agent answers to the plan prompt."""
-    known = {"proposedAction": action, "rationale": "The runbook fits.", "keyClaims": list(claims or (POOL, LEAK)), "confidenceInitial": 8.0}
+    known = {
+        "proposedAction": action,
+        "rationale": "The runbook fits.",
+        "keyClaims": list(claims or (POOL, LEAK)),
+        "confidenceInitial": 8.0,
+    }
     return {**known, "runbookIds": ["rb-1"], **changes}
 
 
-def a_stress_answer(*, supporting: dict[str, list[str]] | None = None, contradicting: dict[str, list[str]] | None = None, **changes: Any) -> Any:
+def a_stress_answer(
+    *, supporting: dict[str, list[str]] | None = None, contradicting: dict[str, list[str]] | None = None, **changes: Any
+) -> Any:
     """What an agent answers to the stress prompt about the two claims of the default plan."""
     claims = [
         {"claim": claim, "supporting": (supporting or {}).get(claim, []), "contradicting": (contradicting or {}).get(claim, [])}
@@ -75,14 +83,23 @@ class World:
         self.rails = fakes.FakeGuardrails()
         self.guard = fakes.FakeGuard()
         self.fence = fakes.FakeFence()
+        self.acting = in_flight.InFlight()
         self.stages = runner.Stages(
             plan=plan.Plan(agent=self.agent, knowledge=self.knowledge),
             stress=stress.Stress(agent=self.agent, knowledge=self.knowledge),
             compress=compress.Compress(),
-            gate=gate.Gate(knowledge=self.knowledge, targets=self.workloads, rails=self.rails, thresholds=checks.Thresholds(**thresholds)),
+            gate=gate.Gate(
+                knowledge=self.knowledge,
+                targets=self.workloads,
+                rails=self.rails,
+                thresholds=checks.Thresholds(**thresholds),
+                own_namespace=OWN_NAMESPACE,
+            ),
             approve=approve.Approve(guard=self.guard),
-            claim=claim.Claim(targets=self.workloads, rails=self.rails, fence=self.fence),
-            execute=execute.Execute(targets=self.workloads, fence=self.fence),
+            claim=claim.Claim(targets=self.workloads, rails=self.rails, fence=self.fence, acting=self.acting),
+            execute=execute.Execute(
+                targets=self.workloads, rails=self.rails, fence=self.fence, acting=self.acting, own_namespace=OWN_NAMESPACE
+            ),
             verify=verify.Verify(targets=self.workloads),
         )
         self.runner = runner.Runner(stages=self.stages, clock=self.clock)

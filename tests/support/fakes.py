@@ -1,7 +1,10 @@
 """One stateful fake for every port of the pipeline. They keep what they are given, and fail only when they are told to."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+import selectors
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from safety_governor.api import v1alpha1
 from safety_governor.domain import briefs, changes, digests, documents, errors, guardrails, plans, relevance, rollouts, telemetry, workloads
@@ -21,6 +24,39 @@ class FakeClock:
 
     def advance(self, **duration: float) -> None:
         self.at += timedelta(**duration)
+
+
+class _Leaping(selectors.DefaultSelector):
+    """Instead of waiting for a timer it lets the clock leap to it."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None or timeout <= 0:
+            return super().select(timeout)
+        ready = super().select(0)
+        if not ready:
+            self._clock.advance(microseconds=int(timeout * 1_000_000) + 1)
+        return ready
+
+
+class FakeTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time is the clock's, so that hours pass at once. Nothing that runs in it may use a network or threads."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._fake = clock
+        super().__init__(_Leaping(clock))
+
+    def time(self) -> float:
+        return (self._fake.now() - NOON).total_seconds()
+
+
+def in_fake_time(clock: FakeClock, main: Coroutine[Any, Any, None]) -> None:
+    """Run it to its end, in no time."""
+    with asyncio.Runner(loop_factory=lambda: FakeTimeLoop(clock)) as runner:
+        runner.run(main)
 
 
 class FakeKnowledge:
@@ -48,8 +84,11 @@ class FakeKnowledge:
     async def search_runbooks(self, query: str, *, service: str, limit: int) -> Sequence[Hit[documents.Runbook]]:
         return self._search(documents.Runbook, query, service=service, limit=limit)
 
-    async def search_evidence(self, query: str, *, service: str, limit: int) -> Sequence[Hit[documents.Evidence]]:
-        return self._search(documents.Evidence, query, service=service, limit=limit)
+    async def search_evidence(
+        self, query: str, *, service: str, limit: int, stance: documents.Stance | None = None
+    ) -> Sequence[Hit[documents.Evidence]]:
+        hits = self._search(documents.Evidence, query, service=service, limit=1000)
+        return [hit for hit in hits if stance in (None, hit.document.stance)][:limit]
 
     async def find_runbook(self, identifier: str) -> documents.Runbook | None:
         return next((one for one in self.of(documents.Runbook) if one.id == identifier), None)
@@ -149,6 +188,11 @@ class FakeWorkloads:
         known = {"kind": "Deployment", "name": name, "uid": f"uid-{name}", "rollout": rollout, "resource_version": str(version)}
         self.stored[name] = workloads.Workload.model_validate({**known, "template_hash": digests.digest(image), **changed})
 
+    def touch(self, name: str) -> None:
+        """Somebody writes its status or a label: another resourceVersion of the same generation."""
+        present = self.stored[name]
+        self.stored[name] = present.model_copy(update={"resource_version": str(int(present.resource_version) + 1)})
+
     async def find(self, namespace: str, target: plans.Target) -> workloads.Workload | None:
         if self.down:
             raise errors.ClusterUnavailableError(self.down, retry_after=7)
@@ -180,7 +224,9 @@ class FakeGuardrails:
     """RemediationPolicies by name; the namespace has opted in with one that allows restarts."""
 
     def __init__(self) -> None:
-        self.policies: dict[str, guardrails.Guardrails] = {"default": guardrails.Guardrails(allowed_actions=tuple(sorted(plans.EXECUTABLE)))}
+        self.policies: dict[str, guardrails.Guardrails] = {
+            "default": guardrails.Guardrails(allowed_actions=tuple(sorted(plans.EXECUTABLE)))
+        }
 
     def change(self, name: str = "default", **rules: object) -> None:
         self.policies[name] = guardrails.Guardrails.model_validate({**self.policies["default"].model_dump(by_alias=False), **rules})

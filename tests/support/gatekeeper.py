@@ -80,11 +80,7 @@ class Gatekeeper:
         await self._session.close()
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
-        counted = (
-            request.method in ("POST", "PUT", "PATCH", "DELETE")
-            and not request.path.endswith(_UNCOUNTED)
-            and "/leases/" not in request.path
-        )
+        counted = _is_counted(request)
         self.seen += counted
         stops = counted and self._stop_at is not None and self.seen == self._stop_at[0]
         if stops and self._stop_at is not None and not self._stop_at[1]:
@@ -106,3 +102,10 @@ class Gatekeeper:
                 await response.write(chunk)
             await response.write_eof()
             return response
+
+
+def _is_counted(request: web.Request) -> bool:
+    """Whether it changes something that an incident is about; what is only tried in a dry run changes nothing."""
+    if request.method not in ("POST", "PUT", "PATCH", "DELETE") or "dryRun" in request.query:
+        return False
+    return not request.path.endswith(_UNCOUNTED) and "/leases/" not in request.path

@@ -3,24 +3,18 @@
 It answers through the same port as any model, and is verified the same way; nothing it says is believed because it is ours.
 """
 
-import re
+import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from safety_governor.domain import briefs, documents, plans, policies, relevance, values
+from safety_governor.domain import briefs, claims, documents, plans, policies, relevance, values
 
 CANDIDATES = 10
 EVIDENCE = 10
-MOST_CLAIMS = 5
 LEAST_FIT = 0.2
 """The share of an incident's words that a runbook must contain to have to do with it."""
 NEAR_THE_BEST = 0.5
 """A runbook of the service itself is preferred to a general one that scores up to twice as high."""
-
-_SECTIONS = ("meaning", "symptoms", "impact", "assumptions", "when to use", "cause")
-_HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$")
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`])")
-_MARKUP = re.compile(r"<[^>]+>|[*_`>]|^\s*[-+]\s+|\[([^\]]+)\]\([^)]*\)", re.MULTILINE)
 
 
 class Knowledge(Protocol):
@@ -29,7 +23,9 @@ class Knowledge(Protocol):
     async def search_runbooks(self, query: str, *, service: str, limit: int) -> Sequence[documents.Hit[documents.Runbook]]:
         """Runbooks for the words of an incident, best first."""
 
-    async def search_evidence(self, query: str, *, service: str, limit: int) -> Sequence[documents.Hit[documents.Evidence]]:
+    async def search_evidence(
+        self, query: str, *, service: str, limit: int, stance: documents.Stance | None = None
+    ) -> Sequence[documents.Hit[documents.Evidence]]:
         """Evidence for the words of a claim, best first."""
 
     async def fetch_policies(self, *, service: str) -> Sequence[documents.Policy]:
@@ -45,7 +41,8 @@ class OfflineAgent:
     async def propose(self, brief: briefs.Brief) -> briefs.Reply:
         """The recommended action of the runbook that fits best, or nothing when none fits."""
         hits = await self._knowledge.search_runbooks(brief.text, service=brief.service, limit=CANDIDATES)
-        chosen = _choose(brief, hits)
+        # Comparing words is quick for one runbook and not for ten long ones; nobody else has to wait for it.
+        chosen = await asyncio.to_thread(_choose, brief, hits)
         seen = frozenset(hit.document.id for hit in hits)
         if chosen is None:
             nothing: dict[str, object] = {
@@ -55,11 +52,11 @@ class OfflineAgent:
                 "confidenceInitial": 0.0,
             }
             return briefs.Reply(answer=nothing, seen=seen)
-        claims = _claims(chosen)
+
         answer = {
             "proposedAction": chosen.recommended_action,
             "rationale": f"Runbook {chosen.id} ({chosen.title}) fits what was reported.",
-            "keyClaims": claims,
+            "keyClaims": list(claims.of(chosen)),
             "confidenceInitial": _confidence(brief, chosen),
             "runbookIds": [chosen.id],
         }
@@ -110,30 +107,3 @@ def _fit(brief: briefs.Brief, runbook: documents.Runbook) -> float:
 def _confidence(brief: briefs.Brief, runbook: documents.Runbook) -> float:
     """5 for a fitting runbook, up to 3 more for how well it fits, 1 more when it is the service's own; of 10."""
     return round(5.0 + 3.0 * _fit(brief, runbook) + (1.0 if runbook.service == brief.service else 0.0), 1)
-
-
-def _claims(runbook: documents.Runbook) -> list[str]:
-    if runbook.claims:
-        return list(runbook.claims[:16])
-    found = _sentences(_section(runbook.body)) or [runbook.title]
-    return [values.clip(one, 300) for one in found[:MOST_CLAIMS]]
-
-
-def _section(body: str) -> str:
-    """The text under the headings that say what the runbook assumes; all of it when it has none of them."""
-    kept: list[str] = []
-    inside = False
-    for line in body.splitlines():
-        heading = _HEADING.match(line)
-        if heading:
-            inside = heading.group(1).lower().startswith(_SECTIONS)
-        elif inside:
-            kept.append(line)
-    return "\n".join(kept) if any(line.strip() for line in kept) else body
-
-
-def _sentences(text: str) -> list[str]:
-    outside_code = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
-    plain = _MARKUP.sub(lambda match: match.group(1) or "", outside_code)
-    paragraphs = (" ".join(part.split()) for part in re.split(r"\n\s*\n", plain) if not part.lstrip().startswith("#"))
-    return [sentence.strip() for part in paragraphs for sentence in _SENTENCE_END.split(part) if len(relevance.words(sentence)) >= 3]

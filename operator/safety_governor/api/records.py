@@ -48,6 +48,8 @@ class AgentPosition(values.Value):
     """Its own confidence after the test, 0..10."""
     rejected_authorities: tuple[values.Line, ...] = Field(default=(), max_length=16)
     """Claims to authority that it does not believe."""
+    policy_conflicts: tuple[values.DocumentId, ...] = Field(default=(), max_length=64)
+    """Policies that it says forbid the action."""
     reported: int = Field(default=0, ge=0)
     """How many of the contradictions and policy conflicts on record it named itself."""
 
@@ -164,6 +166,8 @@ class Precondition(values.Value):
     """Its uid."""
     resource_version: values.Line
     """Its resourceVersion."""
+    generation: int = Field(ge=0)
+    """Its generation; it never goes back, so that a change that was undone is a change."""
     template_hash: values.Line
     """Digest of its pod template."""
 

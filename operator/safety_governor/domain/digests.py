@@ -9,14 +9,22 @@ from pydantic import BaseModel, JsonValue
 Digestible: TypeAlias = BaseModel | JsonValue
 
 
+_EXACT = 2**53
+"""Integers beyond this have no exact form in canonical JSON; Kubernetes allows them, so they are taken as text."""
+
+
 def _plain(content: Digestible) -> JsonValue:
-    return content.model_dump(mode="json", exclude_none=True) if isinstance(content, BaseModel) else _without_null(content)
+    return content.model_dump(mode="json", exclude_none=True) if isinstance(content, BaseModel) else _canonical(content)
 
 
-def _without_null(content: JsonValue) -> JsonValue:
+def _canonical(content: JsonValue) -> JsonValue:
     if isinstance(content, dict):
-        return {name: _without_null(part) for name, part in content.items() if part is not None}
-    return [_without_null(part) for part in content] if isinstance(content, list) else content
+        return {name: _canonical(part) for name, part in content.items() if part is not None}
+    if isinstance(content, list):
+        return [_canonical(part) for part in content]
+    if isinstance(content, int) and not isinstance(content, bool) and abs(content) >= _EXACT:
+        return f"int:{content}"
+    return content
 
 
 def digest(content: Digestible) -> str:

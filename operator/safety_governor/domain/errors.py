@@ -9,6 +9,7 @@ GovernorError
 ├── ConflictError           somebody else changed the resource; read again and decide again
 └── TerminalError           trying again cannot help; the incident ends in Failed with this text
     ├── ClusterRefusedError
+    │   └── InvalidStatusError
     └── ConfigurationError
 
 A text says what happened, what it means for the incident and what to do next.
@@ -56,6 +57,10 @@ class TerminalError(GovernorError):
 
 class ClusterRefusedError(TerminalError):
     """The API server refused for good: forbidden, invalid, or not there."""
+
+
+class InvalidStatusError(ClusterRefusedError):
+    """The API server does not take the status as it is: the definitions are older than the operator, or a bound was missed."""
 
 
 class ConfigurationError(TerminalError):

@@ -16,6 +16,9 @@ PROTECTED_KINDS = frozenset(
 )
 """Never acted on, whatever any policy says."""
 
+ACTIONABLE_KINDS = frozenset({"Deployment"})
+"""Kinds of workload that this version can read and act on."""
+
 DEFAULT_EXPIRY = timedelta(minutes=30)
 
 
@@ -76,13 +79,17 @@ def strictest(policies: Sequence[Named]) -> Guardrails | None:
     )
 
 
-def objections(rules: Guardrails | None, *, namespace: str, target: plans.Target, steps: Sequence[plans.Step]) -> tuple[str, ...]:
-    """Why these steps may never run on this target, each as a sentence; empty when they may."""
+def objections(
+    rules: Guardrails | None, *, namespace: str, own_namespace: str = "", target: plans.Target, steps: Sequence[plans.Step]
+) -> tuple[str, ...]:
+    """Why these steps may never run on this target, each as a sentence; empty when they may. `own_namespace` is the operator's."""
     found = []
-    if namespace in PROTECTED_NAMESPACES:
+    if namespace in PROTECTED_NAMESPACES or namespace == own_namespace:
         found.append(f"namespace {namespace} is protected for good")
     if target.kind in PROTECTED_KINDS:
         found.append(f"{target.kind} is a protected kind")
+    elif target.kind not in ACTIONABLE_KINDS:
+        found.append(f"this version cannot act on a {target.kind}")
     if rules is None:
         found.append(f"namespace {namespace} has no RemediationPolicy, so nothing may be done in it")
         return tuple(found)

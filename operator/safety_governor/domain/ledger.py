@@ -53,6 +53,8 @@ class Doubt(values.Value):
 
     document: values.DocumentId
     """Its id, as it was cited."""
+    cited_for: documents.Stance
+    """What it was said to say about the claim."""
     why: Distrust
 
 
@@ -61,6 +63,8 @@ class Entry(values.Value):
 
     claim: values.Text
     """In the words of the plan."""
+    from_runbook: bool = False
+    """Whether the runbook states it; what only the agent claims can speak against the plan and never for it."""
     supporting: tuple[Citation, ...] = Field(default=(), max_length=CITATION_LIMIT)
     """Verified documents that speak for it."""
     contradicting: tuple[Citation, ...] = Field(default=(), max_length=CITATION_LIMIT)
@@ -91,20 +95,27 @@ class Ledger(values.Value):
 
     @property
     def coverage(self) -> float:
-        """Claims with any verified document / claims; 0 when nothing was claimed."""
-        if not self.claims:
-            return 0.0
-        return round(sum(bool(entry.supporting or entry.contradicting) for entry in self.claims) / len(self.claims), 4)
+        """Claims with any verified document / claims, of all claims or of the runbook's own, whichever is less; 0 without any."""
+        own = [entry for entry in self.claims if entry.from_runbook]
+        return min(_covered(self.claims), _covered(own)) if own else _covered(self.claims)
 
     @property
     def supporting_count(self) -> int:
-        """How many different documents support a claim or the action."""
-        return len({citation.document for entry in self.entries for citation in entry.supporting})
+        """How many different documents support the action or a claim of the runbook, or any claim where there is no runbook."""
+        own = [entry for entry in self.claims if entry.from_runbook] or self.claims
+        counted = (*own, *((self.action,) if self.action else ()))
+        return len({citation.document for entry in counted for citation in entry.supporting})
 
     @property
     def entries(self) -> tuple[Entry, ...]:
         """The claims, then the action."""
         return (*self.claims, *((self.action,) if self.action else ()))
+
+
+def _covered(entries: Sequence[Entry]) -> float:
+    if not entries:
+        return 0.0
+    return round(sum(bool(entry.supporting or entry.contradicting) for entry in entries) / len(entries), 4)
 
 
 class Cited(values.Value):
@@ -123,6 +134,7 @@ def enter(
     seen: frozenset[str],
     swept: Sequence[documents.Evidence],
     action: str | None = None,
+    from_runbook: bool = False,
 ) -> Entry:
     """Judge every citation and every document of our own sweep for one claim.
 
@@ -130,7 +142,7 @@ def enter(
     our own search brought. A citation counts when it exists, concerns the service, is stored with the stance it was cited
     for, was seen, and has to do with the claim. A document against the claim counts even if the agent has not cited it.
     """
-    doubts: dict[str, Distrust] = {}
+    doubts: dict[str, Doubt] = {}
     found: dict[documents.Stance, dict[str, Citation]] = {documents.Stance.SUPPORTS: {}, documents.Stance.CONTRADICTS: {}}
 
     def admit(document: documents.Evidence, by: FoundBy) -> None:
@@ -146,15 +158,16 @@ def enter(
             if why is None and document is not None:
                 admit(document, FoundBy.AGENT)
             elif why is not None:
-                doubts.setdefault(identifier, why)
+                doubts.setdefault(identifier, Doubt(document=identifier, cited_for=stance, why=why))
     for document in swept:
         if document.stance in found and document.concerns(service) and relevance.concerns(claim, document, action=action):
             admit(document, FoundBy.SWEEP)
     return Entry(
         claim=claim,
+        from_runbook=from_runbook,
         supporting=_ordered(found[documents.Stance.SUPPORTS]),
         contradicting=_ordered(found[documents.Stance.CONTRADICTS]),
-        unchecked=tuple(Doubt(document=identifier, why=doubts[identifier]) for identifier in sorted(doubts))[:CITATION_LIMIT],
+        unchecked=tuple(doubts[identifier] for identifier in sorted(doubts))[:CITATION_LIMIT],
     )
 
 

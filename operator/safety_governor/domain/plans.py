@@ -9,10 +9,13 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from safety_governor.domain import digests, documents, values
+from safety_governor.domain import claims, digests, documents, values
 
 EXECUTABLE = frozenset({values.ActionType.ROLLOUT_RESTART})
 """The kinds of step that the executor of this version can carry out."""
+
+
+CLAIM_LIMIT = 16
 
 
 class Target(values.Value):
@@ -70,8 +73,10 @@ class Plan(values.Value):
     """Why the action could not be resolved; empty when it was."""
     rationale: values.Text = ""
     """Why the agent proposes it, in its own words."""
-    claims: tuple[values.Text, ...] = Field(default=(), max_length=16)
-    """What must be true for the action to help, as the agent states it."""
+    claims: tuple[values.Text, ...] = Field(default=(), max_length=CLAIM_LIMIT)
+    """What must be true for the action to help: first as the runbook states it, then what the agent adds."""
+    runbook_claims: int = Field(default=0, ge=0, le=CLAIM_LIMIT)
+    """So many of the claims are the runbook's; only they can speak for the plan."""
     confidence_initial: float = Field(ge=0.0, le=10.0)
     """The agent's own, before any correction."""
     runbook: values.DocumentId | None = None
@@ -116,29 +121,43 @@ def resolve(proposal: Proposal, runbooks: Sequence[documents.Runbook], *, servic
             return _unresolved(stated, Resolution.UNTRUSTED_RUNBOOK, detail)
         detail = f"no trusted runbook for service {service!r} knows an action {proposal.proposed_action!r}"
         return _unresolved(stated, Resolution.UNKNOWN_ACTION, detail)
-    return _from_runbook(stated, trusted, proposal.proposed_action)
+    return _from_runbook(stated, trusted, proposal.proposed_action, stated_claims=proposal.key_claims)
 
 
 def _unresolved(stated: dict[str, object], resolution: Resolution, why: str) -> Plan:
     return Plan.model_validate({**stated, "resolution": resolution, "resolution_detail": values.clip(why, values.TEXT_LIMIT)})
 
 
-def _from_runbook(stated: dict[str, object], runbook: documents.Runbook, action: str) -> Plan:
+def _from_runbook(stated: dict[str, object], runbook: documents.Runbook, action: str, *, stated_claims: Sequence[str]) -> Plan:
     remediation = runbook.remediation(action)
     assert remediation is not None, "the caller chose a runbook that knows the action"  # noqa: S101
     steps = tuple(
         Step(id=f"step-{number}", type=step.type, parameters=step.parameters, text=step.text)
         for number, step in enumerate(remediation.steps, start=1)
     )
-    unsupported = sorted({step.type.value for step in steps if step.type not in EXECUTABLE | {values.ActionType.MANUAL}})
+    own = claims.of(runbook)[:CLAIM_LIMIT]
+    stated = {**stated, "claims": (*own, *(one for one in stated_claims if one not in own))[:CLAIM_LIMIT], "runbook_claims": len(own)}
+    why = _unsupported(steps)
     return Plan.model_validate(
         {
             **stated,
-            "resolution": Resolution.UNSUPPORTED_STEP if unsupported else Resolution.RESOLVED,
-            "resolution_detail": f"this version cannot carry out {', '.join(unsupported)}" if unsupported else "",
+            "resolution": Resolution.UNSUPPORTED_STEP if why else Resolution.RESOLVED,
+            "resolution_detail": why,
             "runbook": runbook.id,
             "runbook_title": runbook.title,
             "runbook_digest": digests.digest(runbook),
             "steps": steps,
         }
     )
+
+
+def _unsupported(steps: Sequence[Step]) -> str:
+    """Why this version cannot carry the steps out; empty when it can, or when people do."""
+    if any(step.type is values.ActionType.MANUAL for step in steps):
+        return ""
+    unknown = sorted({step.type.value for step in steps if step.type not in EXECUTABLE})
+    if unknown:
+        return f"this version cannot carry out {', '.join(unknown)}"
+    if len(steps) > 1:
+        return f"this version carries out one step of a remediation, and this one has {len(steps)}"
+    return ""

@@ -14,7 +14,7 @@ from safety_governor.domain import documents
 SUPPORT_SHARE = 0.5
 """The share of a claim's words that a document must contain to be taken as support."""
 CONTRADICTION_SHARE = 0.3
-"""The share of a claim's words that a document must contain to be taken as a contradiction."""
+"""The share of the words of claim or document, whichever is shorter, that both must contain to be taken as a contradiction."""
 LEAST_SHARED = 2
 """One shared word is a coincidence."""
 
@@ -45,9 +45,11 @@ def concerns(text: str, document: documents.Evidence, *, action: str | None = No
     """
     if action is not None and action.lower() in document.actions:
         return True
-    asked = words(text)
+    asked, told = words(text), words(document.text)
     if not asked:
         return False
-    shared = len(asked & words(document.text))
-    needed = CONTRADICTION_SHARE if document.stance is documents.Stance.CONTRADICTS else SUPPORT_SHARE
-    return shared >= min(LEAST_SHARED, len(asked)) and shared >= needed * len(asked)
+    shared = len(asked & told)
+    if document.stance is documents.Stance.CONTRADICTS:
+        # Against the shorter of the two: a claim that is padded with words must not escape what speaks against it.
+        return shared >= min(LEAST_SHARED, len(asked)) and shared >= CONTRADICTION_SHARE * min(len(asked), len(told))
+    return shared >= min(LEAST_SHARED, len(asked)) and shared >= SUPPORT_SHARE * len(asked)

@@ -9,12 +9,17 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from safety_governor.domain import errors
+
 
 @asynccontextmanager
 async def serve(
     address: str, *, is_healthy: Callable[[], bool], is_ready: Callable[[], bool], metrics: Callable[[], bytes]
 ) -> AsyncIterator[None]:
-    """Answer while the context is open. An empty address answers nothing."""
+    """Answer while the context is open. An empty address answers nothing.
+
+    Raises ConfigurationError when nothing can be served there.
+    """
     if not address:
         yield
         return
@@ -26,7 +31,12 @@ async def serve(
     running = web.AppRunner(application, access_log=None)
     await running.setup()
     try:
-        await web.TCPSite(running, host or "127.0.0.1", int(port)).start()
+        try:
+            await web.TCPSite(running, host or "127.0.0.1", int(port)).start()
+        except (OSError, OverflowError, ValueError) as error:
+            raise errors.ConfigurationError(
+                f"health endpoints cannot be served at {address}: {error}. Set GOVERNOR_HEALTH_ADDRESS to HOST:PORT, or to nothing to serve none"
+            ) from error
         yield
     finally:
         await running.cleanup()

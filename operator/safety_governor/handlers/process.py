@@ -16,7 +16,6 @@ from safety_governor.handlers import health, incidents, metrics, supervisor
 
 EXIT_STOPPED = 0
 EXIT_LEASE_LOST = 4
-EXIT_WATCH_DIED = 5
 
 _log = structlog.get_logger()
 
@@ -85,21 +84,25 @@ async def run(
         try:
             await _ring(tasks, credentials, namespace=namespace, stop=stop, ready=ready)
         finally:
+            was_lost = lost.is_set()
             for task in background:
                 task.cancel()
             metrics.set_leader(False)
             await tasks.stop()
             await lease.release()
-    if lost.is_set():
+    if was_lost:
         return EXIT_LEASE_LOST
     _log.info("stopped; whoever starts next goes on from the status of the incidents")
     return EXIT_STOPPED
 
 
 async def _guard(lease: Lease, lost: asyncio.Event, stop: asyncio.Event) -> None:
-    await lease.keep()
-    lost.set()
-    stop.set()
+    # However keeping the Lease came to its end, this process is not known to be the only one any more.
+    try:
+        await lease.keep()
+    finally:
+        lost.set()
+        stop.set()
 
 
 async def _unless(stop: asyncio.Event, work: Any) -> bool:  # noqa: ANN401

@@ -18,9 +18,12 @@ class Supervisor:
     def __init__(self, attend: Attend) -> None:
         self._attend = attend
         self._under_way: dict[tuple[str, str], tuple[asyncio.Task[None], asyncio.Event]] = {}
+        self._stopped = False
 
     def wake(self, namespace: str, name: str) -> None:
-        """Something about the incident changed."""
+        """Something about the incident changed. After the stop nobody is attended any more."""
+        if self._stopped:
+            return
         present = self._under_way.get((namespace, name))
         if present is not None:
             present[1].set()
@@ -38,6 +41,7 @@ class Supervisor:
 
     async def stop(self) -> None:
         """End every task where it stands; whoever comes next goes on from the status."""
+        self._stopped = True
         tasks = [task for task, _ in self._under_way.values()]
         for task in tasks:
             task.cancel()

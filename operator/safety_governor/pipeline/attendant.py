@@ -13,7 +13,7 @@ import structlog
 
 from safety_governor.api import progress, v1alpha1
 from safety_governor.domain import errors, lifecycle, verdicts
-from safety_governor.pipeline import outcomes, ports, runner
+from safety_governor.pipeline import in_flight, outcomes, ports, runner
 from safety_governor.pipeline.stages import approve
 
 PATIENCE = timedelta(minutes=2)
@@ -21,6 +21,11 @@ PATIENCE = timedelta(minutes=2)
 
 LONGEST_PAUSE = 60.0
 _FIRST_PAUSE = 1.0
+
+TRIES = 3
+"""So often is an error that nobody foresaw taken for a passing one."""
+
+AGAIN = timedelta(milliseconds=100)
 
 
 class Attendant:
@@ -32,18 +37,26 @@ class Attendant:
         incidents: ports.Incidents,
         runner: runner.Runner,
         clock: ports.Clock,
+        acting: in_flight.InFlight,
         patience: timedelta = PATIENCE,
         at_once: int = 8,
     ) -> None:
         self._incidents = incidents
         self._runner = runner
         self._clock = clock
+        self._acting = acting
         self._patience = patience
         self._at_once = asyncio.Semaphore(at_once)
 
     async def attend(self, namespace: str, name: str, woken: asyncio.Event) -> None:
         """Return when the incident is finished or gone. `woken` is set by whoever sees it change."""
-        log = structlog.get_logger().bind(incident=f"{namespace}/{name}")
+        key = f"{namespace}/{name}"
+        try:
+            await self._attend(namespace, name, woken, structlog.get_logger().bind(incident=key))
+        finally:
+            self._acting.release(key)
+
+    async def _attend(self, namespace: str, name: str, woken: asyncio.Event, log: structlog.stdlib.BoundLogger) -> None:
         pauses = _Pauses(self._patience)
         while True:
             woken.clear()
@@ -52,16 +65,16 @@ class Attendant:
                     done, until = await self._pass(namespace, name, pauses, log)
             except errors.ConflictError:
                 log.debug("the incident was changed meanwhile; reading it again")
-                continue
+                done, until = False, self._clock.now() + AGAIN
             except errors.RetryableError as error:
                 until = pauses.next(self._clock.now(), getattr(error, "retry_after", None))
                 done = False
                 log.warning("the API server does not answer; the incident waits", error=str(error), until=until.isoformat())
             except errors.TerminalError as error:
-                # Not about the decision but about putting it on record; it is decided again from the resource, later.
-                until = pauses.next(self._clock.now(), LONGEST_PAUSE)
-                done = False
-                log.error("the status cannot be put on record; nothing is done until it can", error=str(error), until=until.isoformat())  # noqa: TRY400
+                # Not about the decision but about reading or writing the resource; it is decided again from the resource, later.
+                done, until = False, pauses.next(self._clock.now(), LONGEST_PAUSE)
+                sentence = "the API server refuses to hand out the incident or to take its status; nothing is done until it does"
+                log.error(sentence, error=str(error))  # noqa: TRY400 - a sentence for people, not a traceback
             if done:
                 return
             await _rest(woken, (until - self._clock.now()).total_seconds())
@@ -75,7 +88,12 @@ class Attendant:
         stalled = (outcome.reason, outcome.message) if isinstance(outcome, outcomes.Stall) else None
         status = progress.described(incident, outcome.status, now=now, stalled=stalled, failure=failure)
         if status != incident.status:
-            await self._record(incident, status, log, guard_missing=stalled is not None and stalled[0] == approve.GUARD_MISSING)
+            try:
+                await self._record(incident, status, log, guard_missing=stalled is not None and stalled[0] == approve.GUARD_MISSING)
+            except errors.InvalidStatusError as error:
+                # What was decided cannot be shown, so nothing may follow from it; that itself can be shown.
+                await self._record(incident, _unrecordable(incident, str(error), now), log, guard_missing=False)
+                return True, now
         # A question expires on time, whatever the incident waits for.
         on_time = _expiry(status) or datetime.max.replace(tzinfo=UTC)
         match outcome:
@@ -101,6 +119,9 @@ class Attendant:
             raise
         except Exception as error:
             log.exception("an error nobody foresaw")
+            if pauses.may_be_passing():
+                message = f"an error nobody foresaw ({type(error).__name__}: {error}); it is tried again"
+                return outcomes.Stall(status=incident.status, reason="UnforeseenError", message=message), ""
             failure = f"an error nobody foresaw ({type(error).__name__}: {error}); the operator's log has the details"
         acting = incident.status.phase in lifecycle.ACTING
         phase = lifecycle.Phase.INDETERMINATE if acting else lifecycle.Phase.FAILED
@@ -126,6 +147,13 @@ class Attendant:
         await self._incidents.announce(written, reason=reason, message=f"{gate.reason}: {findings}", warning=blocked)
 
 
+def _unrecordable(incident: v1alpha1.Incident, why: str, now: datetime) -> v1alpha1.IncidentStatus:
+    phase = lifecycle.Phase.INDETERMINATE if incident.status.phase in lifecycle.ACTING else lifecycle.Phase.FAILED
+    ended = incident.status.model_copy(update={"phase": phase})
+    failure = f"the API server refuses the status; are the definitions in crds/ as new as the operator? {why}"
+    return progress.described(incident, ended, now=now, failure=failure)
+
+
 class _Pauses:
     """Growing pauses while something does not answer, and for how long that has been so."""
 
@@ -133,6 +161,12 @@ class _Pauses:
         self._patience = patience
         self._since: datetime | None = None
         self._pause = _FIRST_PAUSE
+        self._unforeseen = 0
+
+    def may_be_passing(self) -> bool:
+        """Whether an error that nobody foresaw is to be tried again: the first few times."""
+        self._unforeseen += 1
+        return self._unforeseen <= TRIES
 
     def next(self, now: datetime, asked_for: float | None) -> datetime:
         """When to try again; at least as late as was asked for."""

@@ -30,8 +30,10 @@ class Knowledge(Protocol):
     async def search_runbooks(self, query: str, *, service: str, limit: int) -> Sequence[Hit[documents.Runbook]]:
         """Runbooks that fit the words of an incident, whatever their state of trust."""
 
-    async def search_evidence(self, query: str, *, service: str, limit: int) -> Sequence[Hit[documents.Evidence]]:
-        """Evidence whose text has to do with the words of a claim or an action."""
+    async def search_evidence(
+        self, query: str, *, service: str, limit: int, stance: documents.Stance | None = None
+    ) -> Sequence[Hit[documents.Evidence]]:
+        """Evidence whose text has to do with the words of a claim or an action; only of one stance, if one is given."""
 
     async def find_runbook(self, identifier: str) -> documents.Runbook | None:
         """The runbook of that id, or None when there is certainly none."""

@@ -4,13 +4,17 @@ Level-triggered: every pass starts from the incident as the API server has it, s
 second wake-up changes nothing.
 """
 
-from dataclasses import dataclass
-from typing import Protocol, assert_never
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Protocol
 
 from safety_governor.api import records, v1alpha1
 from safety_governor.domain import approvals, errors, lifecycle, values
 from safety_governor.pipeline import cases, outcomes, ports
 from safety_governor.pipeline.stages import approve, claim, execute, verify
+
+LOOK_AGAIN = timedelta(seconds=15)
+"""How long it takes until what could not be read is tried again while people are asked."""
 
 
 class Stage(Protocol):
@@ -60,36 +64,50 @@ class Runner:
         return await self._assess(case)
 
     async def _assess(self, case: cases.Case) -> outcomes.Outcome:
-        """Plan to gate, and on to what the gate decides. What is on record already is not asked for again."""
-        steps = (
-            (lifecycle.Phase.PLANNING, self._stages.plan, case.status.plan),
-            (lifecycle.Phase.STRESSING, self._stages.stress, case.status.stress),
-            (lifecycle.Phase.STRESSING, self._stages.compress, case.status.compress),
-            (lifecycle.Phase.GATED, self._stages.gate, case.status.gate),
-        )
-        for phase, stage, present in steps:
-            if present is not None:
-                continue
-            try:
-                outcome = await stage.run(case)
-            except errors.RetryableError as error:
-                shown = phase if phase is not lifecycle.Phase.GATED else lifecycle.Phase.STRESSING
-                return _stall(case.status.model_copy(update={"phase": shown}), error)
-            if not isinstance(outcome, outcomes.Advance):
-                return outcome
-            case = case.with_status(outcome.status)
+        """Plan to gate, and on to what the gate decides. What the agent said is on record; everything else is read anew."""
+        judged = await self._judge(case)
+        if not isinstance(judged, outcomes.Advance):
+            return judged
+        case = case.with_status(judged.status)
         if case.status.phase == lifecycle.Phase.AWAITING_APPROVAL:
             return await self._stages.approve.run(case)
         return await self._stalling(case, self._stages.claim.run)
 
+    async def _judge(self, case: cases.Case) -> outcomes.Outcome:
+        """The four stages that lead to a verdict, all of them, always."""
+        stages = (
+            (lifecycle.Phase.PLANNING, self._stages.plan),
+            (lifecycle.Phase.STRESSING, self._stages.stress),
+            (lifecycle.Phase.STRESSING, self._stages.compress),
+            (lifecycle.Phase.STRESSING, self._stages.gate),
+        )
+        for phase, stage in stages:
+            try:
+                outcome = await stage.run(case)
+            except errors.RetryableError as error:
+                return _stall(case.status.model_copy(update={"phase": phase}), error)
+            if not isinstance(outcome, outcomes.Advance):
+                return outcome
+            case = case.with_status(outcome.status)
+        return outcomes.Advance(status=case.status)
+
     async def _hear(self, case: cases.Case) -> outcomes.Outcome:
         """Hear people; when they release, make sure that it is still what they saw."""
         heard = await self._stages.approve.run(case)
+        if isinstance(heard, outcomes.Wait) and _rests_on_unknowns(case.status):
+            return await self._read_again(case, heard)
         if not isinstance(heard, outcomes.Advance):
             return heard
         if heard.status.gate is None:
             return await self._assess(case.with_status(heard.status))
         return await self._recheck(case, heard.status)
+
+    async def _read_again(self, case: cases.Case, waiting: outcomes.Wait) -> outcomes.Outcome:
+        """People were asked because something could not be read; as soon as it can be, they are asked about what it says."""
+        judged = await self._judge(replace(case, rechecking=True, give_up_reading=False))
+        if isinstance(judged, outcomes.Stall):
+            return replace(waiting, until=min(waiting.until, case.now + LOOK_AGAIN))
+        return await self._assess(case.with_status(judged.status.model_copy(update={"gate": None})))
 
     async def _resume(self, case: cases.Case) -> outcomes.Outcome:
         """Something held a released action back; time has passed, so everything is looked at again, the approval included."""
@@ -99,14 +117,13 @@ class Runner:
         return await self._recheck(case, case.status)
 
     async def _recheck(self, case: cases.Case, released: v1alpha1.IncidentStatus) -> outcomes.Outcome:
+        """Judge again what was released; only if it comes out the same is it claimed."""
         unknown_then = case.status.stress is not None and case.status.stress.ledger is None
-        fresh = cases.Case(
-            incident=case.incident, status=case.status, now=case.now, rechecking=True, give_up_reading=case.give_up_reading or unknown_then
-        )
-        for stage in (self._stages.plan, self._stages.stress, self._stages.compress, self._stages.gate):
-            outcome = await stage.run(fresh)
-            fresh = fresh.with_status(outcome.status)
-        confirmed = self._stages.approve.confirm(case, released=released, fresh=fresh.status)
+        again = replace(case, rechecking=True, give_up_reading=case.give_up_reading or unknown_then)
+        judged = await self._judge(again)
+        if isinstance(judged, outcomes.Stall):
+            return replace(judged, status=case.status)
+        confirmed = self._stages.approve.confirm(case, released=released, fresh=judged.status)
         if confirmed.gate is None:
             return await self._assess(case.with_status(confirmed))
         return await self._stages.claim.run(case.with_status(confirmed))
@@ -114,16 +131,7 @@ class Runner:
     async def _act(self, case: cases.Case) -> outcomes.Outcome:
         """Bring about what was claimed, then prove it."""
         executed = await self._stages.execute.run(case)
-        if not isinstance(executed, outcomes.Advance):
-            return executed
-        verified = await self._stages.verify.run(case)
-        match verified:
-            case outcomes.Advance():
-                return await self._stages.claim.run(case.with_status(verified.status))
-            case outcomes.Wait() | outcomes.Halt() | outcomes.Record() | outcomes.Stall():
-                return verified
-            case _:
-                assert_never(verified)
+        return await self._stages.verify.run(case) if isinstance(executed, outcomes.Advance) else executed
 
     async def _stalling(self, case: cases.Case, step: "Step") -> outcomes.Outcome:
         try:
@@ -137,6 +145,10 @@ class Step(Protocol):
 
     async def __call__(self, case: cases.Case, /) -> outcomes.Outcome:
         """Take the case on."""
+
+
+def _rests_on_unknowns(status: v1alpha1.IncidentStatus) -> bool:
+    return status.stress is not None and (status.stress.ledger is None or status.stress.policies is None)
 
 
 def _ended(incident: v1alpha1.Incident) -> v1alpha1.IncidentStatus:

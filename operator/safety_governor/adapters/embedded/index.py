@@ -80,11 +80,26 @@ class EvidenceIndex:
     """Evidence by the words of a claim or an action."""
 
     def __init__(self, held: Sequence[documents.Evidence]) -> None:
+        # One full text for each stance besides that of all, so that what speaks against a claim is found however much speaks for it.
+        self._shelves = {stance: _Shelf([one for one in held if one.stance is stance]) for stance in documents.Stance}
+        self._all = _Shelf(held)
+
+    def search(
+        self, query: str, *, service: str, limit: int, stance: documents.Stance | None = None
+    ) -> list[documents.Hit[documents.Evidence]]:
+        """The evidence of the service or of `*` that shares most with the query, best first."""
+        shelf = self._all if stance is None else self._shelves[stance]
+        return shelf.search(query, service=service, limit=limit)
+
+
+class _Shelf:
+    """Some of the evidence, in full text."""
+
+    def __init__(self, held: Sequence[documents.Evidence]) -> None:
         self._held = held
         self._text = FullText((_evidence_row(one) for one in held), fields=("text", "actions"))
 
     def search(self, query: str, *, service: str, limit: int) -> list[documents.Hit[documents.Evidence]]:
-        """The evidence of the service or of `*` that shares most with the query, best first."""
         terms = ranking.Question(query).terms
         found = self._text.best({"text": terms, "actions": terms}, service=service, limit=limit)
         rounded = ((at, round(score, _DIGITS)) for at, score in found.items())

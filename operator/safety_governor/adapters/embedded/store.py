@@ -90,9 +90,11 @@ class EmbeddedKnowledge:
         """Runbooks that fit the words of an incident, best first, whatever their state of trust."""
         return await asyncio.to_thread(lambda: self._current_index().runbooks.search(query, service=service, limit=limit))
 
-    async def search_evidence(self, query: str, *, service: str, limit: int) -> Sequence[documents.Hit[documents.Evidence]]:
+    async def search_evidence(
+        self, query: str, *, service: str, limit: int, stance: documents.Stance | None = None
+    ) -> Sequence[documents.Hit[documents.Evidence]]:
         """Evidence whose text has to do with the words of a claim or an action, best first."""
-        return await asyncio.to_thread(lambda: self._current_index().evidence.search(query, service=service, limit=limit))
+        return await asyncio.to_thread(lambda: self._current_index().evidence.search(query, service=service, limit=limit, stance=stance))
 
     async def find_runbook(self, identifier: str) -> documents.Runbook | None:
         """The runbook of that id, or None when there is certainly none."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import aiohttp
+import yaml
 from kubernetes.aio import client, config
 
 from safety_governor.api import group
@@ -25,6 +26,10 @@ TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
 MERGE_PATCH = "application/merge-patch+json"
 _AGAIN_LATER = frozenset({401, 408, 429, 500, 502, 503, 504})
 """401 as well: a projected token is replaced on disk a moment before the client reads it again."""
+
+
+class InvalidError(errors.ClusterRefusedError):
+    """The object is not as the API server wants it (400 or 422)."""
 
 
 class NotFoundError(errors.ClusterRefusedError):
@@ -47,11 +52,14 @@ class Credentials:
 class Api:
     """One connection pool to one API server, as one identity."""
 
-    def __init__(self, connection: client.ApiClient) -> None:
+    def __init__(self, connection: client.ApiClient, *, timeout: aiohttp.ClientTimeout = TIMEOUT) -> None:
         self._connection = connection
+        self._timeout = timeout
 
     @classmethod
-    async def connect(cls, *, kubeconfig: str | None = None, context: str | None = None) -> "Api":
+    async def connect(
+        cls, *, kubeconfig: str | None = None, context: str | None = None, timeout: aiohttp.ClientTimeout = TIMEOUT
+    ) -> "Api":
         """From a kubeconfig file, the default one, or the ServiceAccount of the pod, in this order.
 
         Raises ConfigurationError when there is no usable configuration.
@@ -62,11 +70,11 @@ class Api:
                 config.load_incluster_config(client_configuration=settings)
             else:
                 await config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=settings)
-        except (config.ConfigException, OSError) as error:
+            return cls(client.ApiClient(configuration=settings), timeout=timeout)
+        except (config.ConfigException, yaml.YAMLError, OSError, TypeError, ValueError) as error:
             raise errors.ConfigurationError(
                 f"no connection to a cluster: {error}. Set KUBECONFIG or --kubeconfig to a file that names one, or run in a pod"
             ) from error
-        return cls(client.ApiClient(configuration=settings))
 
     async def credentials(self) -> "Credentials":
         """How to reach the same server as the same identity, for whoever brings a client of his own. Tokens are fresh."""
@@ -116,24 +124,29 @@ class Api:
         parameters = dict(query or {})
         if method != "GET":
             parameters |= {"fieldManager": group.FIELD_MANAGER, "fieldValidation": "Strict"}
-        prepared = await self._connection.param_serialize(
-            method=method,
-            resource_path=path,
-            query_params=list(parameters.items()),
-            header_params=headers,
-            body=body,
-            auth_settings=["BearerToken"],
-        )
         what = f"{method} {path}"
         try:
-            response = await self._connection.call_api(*prepared, _request_timeout=TIMEOUT)
+            prepared = await self._connection.param_serialize(
+                method=method,
+                resource_path=path,
+                query_params=list(parameters.items()),
+                header_params=headers,
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            response = await self._connection.call_api(*prepared, _request_timeout=self._timeout)
             text = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, config.ConfigException, TimeoutError, OSError) as error:
             raise errors.ClusterUnavailableError(
                 f"the API server does not answer ({what}: {type(error).__name__}); the incident waits and is tried again"
             ) from error
         if response.status < 300:
-            return json.loads(text)
+            try:
+                return json.loads(text)
+            except ValueError as error:
+                raise errors.ClusterUnavailableError(
+                    f"something between us and the API server answered {what} with other than JSON"
+                ) from error
         raise _failure(response.status, text, what, response.headers.get("Retry-After"))
 
 
@@ -168,4 +181,9 @@ def _failure(status: int, text: bytes, what: str, retry_after: str | None) -> er
         return errors.ClusterUnavailableError(f"{said}; the incident waits and is tried again", retry_after=asked)
     if status == 404:
         return NotFoundError(said)
+    if status == 403 and what.startswith("GET "):
+        # Right after its start a server may not know anybody's rights yet, and rights that were taken away can come back.
+        return errors.ClusterUnavailableError(f"{said}; the incident waits until the operator may read it again")
+    if status in (400, 422):
+        return InvalidError(said)
     return errors.ClusterRefusedError(said)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import structlog
 
-from safety_governor.adapters.kubernetes.api import Api, NotFoundError
+from safety_governor.adapters.kubernetes.api import Api, InvalidError, NotFoundError
 from safety_governor.api import group, v1alpha1
 from safety_governor.domain import errors, values
 
@@ -38,7 +38,10 @@ class ClusterIncidents:
             # Empty texts and lists say nothing; what is known to be empty has no empty default and stays.
             "status": {**status.model_dump(mode="json", exclude_defaults=True), "phase": status.phase},
         }
-        return v1alpha1.Incident.read(await self._api.put(f"{_path(metadata.namespace, metadata.name)}/status", body))
+        try:
+            return v1alpha1.Incident.read(await self._api.put(f"{_path(metadata.namespace, metadata.name)}/status", body))
+        except InvalidError as error:
+            raise errors.InvalidStatusError(str(error)) from error
 
     async def announce(self, incident: v1alpha1.Incident, *, reason: str, message: str, warning: bool) -> None:
         """Leave one Event for one decision; the same decision announced twice is one Event."""

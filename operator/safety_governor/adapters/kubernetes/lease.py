@@ -6,6 +6,7 @@ process is stopped.
 """
 
 import asyncio
+import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -63,8 +64,8 @@ class Lease:
                 if (free or time - seen[1] >= spec.get("leaseDurationSeconds", self._duration)) and await self._write(lease):
                     _log.info("this is the operator at work now", holder=self._holder)
                     return
-            except errors.RetryableError as error:
-                _log.warning("the Lease cannot be read; trying again", error=str(error))
+            except errors.GovernorError as error:
+                _log.warning("the Lease cannot be taken; trying again", error=str(error))
             await asyncio.sleep(pause)
 
     async def keep(self) -> None:
@@ -78,7 +79,7 @@ class Lease:
                     self._ours_until = 0.0
                     return
                 await self._write(lease)
-            except errors.RetryableError as error:
+            except errors.GovernorError as error:
                 _log.warning("the Lease cannot be renewed; trying again", error=str(error))
             if asyncio.get_running_loop().time() >= self._ours_until:
                 _log.error("the Lease ran out before it could be renewed")
@@ -108,7 +109,7 @@ class Lease:
         """Whether the Lease is ours now. Its time runs from before the request, as nobody knows how long that took."""
         began = asyncio.get_running_loop().time()
         stamp = f"{self._now():%Y-%m-%dT%H:%M:%S.%fZ}"
-        spec = {"holderIdentity": self._holder, "leaseDurationSeconds": int(self._duration), "renewTime": stamp}
+        spec = {"holderIdentity": self._holder, "leaseDurationSeconds": math.ceil(self._duration), "renewTime": stamp}
         try:
             if lease is None:
                 metadata = {"name": self._name, "namespace": self._namespace}

@@ -7,7 +7,7 @@ again, because an approval is written once for a digest and only a new digest ca
 from datetime import UTC, datetime, timedelta
 
 from safety_governor.api import records, v1alpha1
-from safety_governor.domain import approvals, digests, lifecycle
+from safety_governor.domain import approvals, digests, lifecycle, values
 from safety_governor.pipeline import cases, outcomes, ports
 
 LOOK_AGAIN = timedelta(seconds=5)
@@ -61,7 +61,11 @@ class Approve:
 def refused(case: cases.Case, approval: approvals.Approval, *, why: str) -> v1alpha1.IncidentStatus:
     """The status with the refusal on record and without a gate, so that the incident is gated anew."""
     refusal = approvals.Refusal(
-        decision=approval.decision, approver=approval.person, plan_digest=approval.plan_digest, why=why, at=case.now
+        decision=approval.decision,
+        approver=approval.person,
+        plan_digest=approval.plan_digest,
+        why=values.clip(why, values.TEXT_LIMIT),
+        at=case.now,
     )
     before = case.status.approval.refusals if case.status.approval else ()
     asked = records.ApprovalState(refusals=(*before, refusal)[-16:])
@@ -93,9 +97,9 @@ def _answered(case: cases.Case, judged: approvals.Judged) -> v1alpha1.IncidentSt
     known = noted.plan_digest == approval.plan_digest and noted.recorded_at is not None
     asked = noted.model_copy(
         update={
-            "summary": f"{approval.decision} by {who}" + (", a second person needed" if waiting else ""),
+            "summary": values.clip(f"{approval.decision} by {who}" + (", a second person needed" if waiting else ""), values.LINE_LIMIT),
             "decision": None if waiting else approval.decision,
-            "approver": who,
+            "approver": values.clip(who, values.LINE_LIMIT),
             "reason": approval.reason,
             "plan_digest": approval.plan_digest,
             "recorded_at": noted.recorded_at if known else case.now,

@@ -7,37 +7,44 @@ from datetime import timedelta
 
 from safety_governor.api import records, v1alpha1
 from safety_governor.domain import digests, guardrails, lifecycle, plans, workloads
-from safety_governor.pipeline import cases, outcomes, ports
+from safety_governor.pipeline import cases, in_flight, outcomes, ports
 
 LOOK_AGAIN = timedelta(seconds=30)
-"""How long a held action waits until its guard-rails are looked at again."""
+"""How long a held action waits until it is looked at again; a change of the namespace's guard-rails is looked at at once."""
+TURN = timedelta(seconds=2)
+"""How long an action waits until it looks whether it is its turn."""
 
 
 class Claim:
-    """Ends with one more claimed action in status.execution."""
+    """Ends with the claimed action in status.execution."""
 
-    def __init__(self, *, targets: ports.Workloads, rails: ports.Guardrails, fence: ports.Fence) -> None:
+    def __init__(self, *, targets: ports.Workloads, rails: ports.Guardrails, fence: ports.Fence, acting: in_flight.InFlight) -> None:
         self._targets = targets
         self._rails = rails
         self._fence = fence
+        self._acting = acting
 
     async def run(self, case: cases.Case) -> outcomes.Outcome:
-        """Record the next step that has not been claimed, unless something holds it back."""
+        """Record the step, unless something holds it back. The gate has judged the guard-rails a moment ago; what holds is asked here."""
         incident, plan = case.incident, case.status.plan
         assert plan is not None, "the runner plans before it claims"  # noqa: S101
-        execution = case.status.execution or records.Execution()
-        step = plan.steps[len(execution.actions)]
         namespace = incident.metadata.namespace
         rules = guardrails.strictest(await self._rails.fetch(namespace))
         found = await self._targets.find(namespace, incident.target)
         held = _held(rules, found, incident)
         if held or found is None:
-            waiting = execution.model_copy(update={"held_because": held})
-            status = case.status.model_copy(update={"execution": waiting})
-            return outcomes.Wait(status=status, until=case.now + LOOK_AGAIN)
-        action = _claimed(case, step, found)
-        claimed = records.Execution(actions=(*execution.actions, action), holder=self._fence.holder)
+            return _waiting(case, held, LOOK_AGAIN)
+        holder = self._acting.take(namespace, incident.target, incident.key)
+        if holder != incident.key:
+            return _waiting(case, f"incident {holder} is acting on {found.kind}/{found.name}; this one is looked at again after it", TURN)
+        action = _claimed(case, plan.steps[0], found)
+        claimed = records.Execution(actions=(action,), holder=self._fence.holder)
         return outcomes.Record(status=case.status.model_copy(update={"phase": lifecycle.Phase.EXECUTING, "execution": claimed}))
+
+
+def _waiting(case: cases.Case, held: str, pause: timedelta) -> outcomes.Wait:
+    waiting = records.Execution(held_because=held)
+    return outcomes.Wait(status=case.status.model_copy(update={"execution": waiting}), until=case.now + pause)
 
 
 def _held(rules: guardrails.Guardrails | None, found: workloads.Workload | None, incident: v1alpha1.Incident) -> str:
@@ -62,7 +69,12 @@ def _claimed(case: cases.Case, step: plans.Step, found: workloads.Workload) -> r
         key=key,
         target=case.incident.target,
         state=records.ActionState.CLAIMED,
-        precondition=records.Precondition(uid=found.uid, resource_version=found.resource_version, template_hash=found.template_hash),
+        precondition=records.Precondition(
+            uid=found.uid,
+            resource_version=found.resource_version,
+            generation=found.rollout.generation,
+            template_hash=found.template_hash,
+        ),
         # Whole seconds, as the time goes into an annotation of the target and must read the same after a restart.
         claimed_at=case.now.replace(microsecond=0),
     )

@@ -38,12 +38,14 @@ class Gate:
         targets: ports.Workloads,
         rails: ports.Guardrails,
         thresholds: checks.Thresholds,
+        own_namespace: str,
         expiry: timedelta = guardrails.DEFAULT_EXPIRY,
     ) -> None:
         self._knowledge = knowledge
         self._targets = targets
         self._rails = rails
         self._thresholds = thresholds
+        self._own_namespace = own_namespace
         self._expiry = expiry
 
     async def run(self, case: cases.Case) -> outcomes.Outcome:
@@ -55,9 +57,12 @@ class Gate:
         found = await self._targets.find(incident.metadata.namespace, incident.target)
         named = await self._rails.fetch(incident.metadata.namespace)
         rules = guardrails.strictest(named)
-        previews, objection = await self._previews(case, plan, found)
+        forbidden = guardrails.objections(
+            rules, namespace=incident.metadata.namespace, own_namespace=self._own_namespace, target=incident.target, steps=plan.steps
+        )
+        previews, refused = await self._previews(case, plan, found)
         conflicts = await self._conflicts(case, plan, stress)
-        known = _facts(case, plan, stress, target=found, rules=rules, conflicts=conflicts, objection=objection)
+        known = _facts(case, plan, stress, target=found, rules=rules, conflicts=conflicts, objections=(*forbidden, *refused))
         verdict = verdicts.judge(known, self._thresholds)
         target = _target_state(incident, found)
         # The same attempt when an approval is being honoured: whether the digest comes out the same is the whole question.
@@ -71,6 +76,7 @@ class Gate:
             "guardrails": digests.digest([one.model_dump(mode="json") for one in named]),
             "scores": digests.digest(case.status.scores or scores.Profile()),
             "thresholds": digests.digest(self._thresholds),
+            "verdict": digests.digest([verdict.decision.value, verdict.required_approval.value, verdict.reason]),
         }
         asked = records.Gate(
             **_judged(known, verdict),
@@ -98,15 +104,15 @@ class Gate:
 
     async def _previews(
         self, case: cases.Case, plan: plans.Plan, found: workloads.Workload | None
-    ) -> tuple[tuple[changes.Preview, ...], str]:
+    ) -> tuple[tuple[changes.Preview, ...], tuple[str, ...]]:
         """What each step would change; and why the API server would not let it, if it would not."""
         if found is None or plan.is_manual or plan.resolution is not plans.Resolution.RESOLVED:
-            return (), ""
+            return (), ()
         namespace = case.incident.metadata.namespace
         try:
-            return tuple([await self._targets.preview(namespace, found, step) for step in plan.steps]), ""
+            return tuple([await self._targets.preview(namespace, found, step) for step in plan.steps]), ()
         except errors.ClusterRefusedError as error:
-            return (), f"the API server refuses a dry run of the action: {error}"
+            return (), (f"the API server refuses a dry run of the action: {error}",)
 
 
 def _facts(
@@ -117,10 +123,9 @@ def _facts(
     target: workloads.Workload | None,
     rules: guardrails.Guardrails | None,
     conflicts: tuple[policies.Conflict, ...] | None,
-    objection: str,
+    objections: tuple[str, ...],
 ) -> facts.Facts:
     incident, evidence = case.incident, stress.ledger
-    objections = guardrails.objections(rules, namespace=incident.metadata.namespace, target=incident.target, steps=plan.steps)
     return facts.Facts(
         severity=incident.spec.severity,
         answer_problems=stress.answer_problems,
@@ -130,7 +135,7 @@ def _facts(
         resolution_detail=plan.resolution_detail,
         target=incident.target,
         target_exists=target is not None,
-        protections=(*objections, *((values.clip(objection, values.TEXT_LIMIT),) if objection else ()))[:80],
+        protections=tuple(values.clip(one, values.TEXT_LIMIT) for one in objections)[:80],
         conflicts=conflicts,
         contradictions=stress.contradiction_count,
         coverage=stress.evidence_coverage,
@@ -159,7 +164,8 @@ def _outcome(case: cases.Case, status: v1alpha1.IncidentStatus, verdict: verdict
         summary=_summary(phase, verdict, two_persons=status.gate is not None and status.gate.two_persons),
         refusals=case.status.approval.refusals if case.status.approval else (),
     )
-    status = status.model_copy(update={"phase": phase, "approval": question})
+    # What held the last verdict back says nothing about this one.
+    status = status.model_copy(update={"phase": phase, "approval": question, "execution": None})
     if phase in lifecycle.TERMINAL:
         return outcomes.Halt(status=status)
     return outcomes.Advance(status=status)

@@ -1,7 +1,7 @@
 """Plan: ask the agent for an action and find its steps in the runbooks that people wrote.
 
-When an approval is being honoured no agent is asked: the recorded action is resolved again, so that a runbook that was
-changed, demoted or removed since leads to another plan and with it to another digest.
+The agent is asked once. On every later pass its recorded action is resolved again, so that a runbook that was changed,
+demoted or removed since leads to another plan and with it to another digest.
 """
 
 from safety_governor.api import records
@@ -21,7 +21,7 @@ class Plan:
 
     async def run(self, case: cases.Case) -> outcomes.Outcome:
         """Ask, read strictly, resolve. An answer that cannot be used is recorded as a problem for the gate."""
-        if case.rechecking and case.status.plan is not None:
+        if case.status.plan is not None:
             return outcomes.Advance(status=case.status.model_copy(update={"plan": await self._resolve_again(case, case.status.plan)}))
         reply = await self._agent.propose(case.brief)
         proposal = answers.read_proposal(reply.answer)
@@ -40,6 +40,9 @@ class Plan:
         return plans.resolve(proposal, candidates, service=service)
 
     async def _resolve_again(self, case: cases.Case, plan: plans.Plan) -> plans.Plan:
+        if plan.action is None:
+            # Handed over, or an answer that could not be used: there is nothing to resolve.
+            return plan
         try:
             runbook = await self._knowledge.find_runbook(plan.runbook) if plan.runbook else None
         except errors.RetryableError:

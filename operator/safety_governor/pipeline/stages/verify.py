@@ -21,7 +21,7 @@ class Verify:
         self._timeout = timeout
 
     async def run(self, case: cases.Case) -> outcomes.Outcome:
-        """Look once. Advance means that the step is proved and another one follows."""
+        """Look once."""
         assert case.status.execution is not None, "the runner claims before it verifies"  # noqa: S101
         action = case.status.execution.actions[-1]
         found = await self._targets.find(case.incident.metadata.namespace, action.target)
@@ -40,13 +40,10 @@ class Verify:
     @staticmethod
     def _ended(case: cases.Case, action: records.Action, outcome: records.Outcome, sentence: str) -> outcomes.Outcome:
         assert case.status.execution is not None  # noqa: S101
-        assert case.status.plan is not None  # noqa: S101
         done = action.model_copy(update={"state": records.ActionState.DONE, "done_at": case.now, "message": sentence})
         execution = case.status.execution.model_copy(update={"actions": (*case.status.execution.actions[:-1], done)})
         verification = records.Verification(outcome=outcome, message=sentence, started_at=action.claimed_at, finished_at=case.now)
         status = case.status.model_copy(update={"execution": execution, "verification": verification})
         if outcome is not records.Outcome.VERIFIED:
             return outcomes.Halt(status=status.model_copy(update={"phase": lifecycle.Phase.INDETERMINATE}))
-        if len(execution.actions) < len(case.status.plan.steps):
-            return outcomes.Advance(status=status)
         return outcomes.Halt(status=status.model_copy(update={"phase": lifecycle.Phase.RESOLVED}))
