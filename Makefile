@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Each worker has a control plane of its own, about 550 MB; most of the time they wait.
+WORKERS ?= 3
 RUN := PYTHONPATH=tests $(BIN)/python
 
 .PHONY: help demo test lint types cluster crds servers benchmarks clean
@@ -13,7 +15,7 @@ demo: $(VENV)/ready servers ## The whole path on a real API server: incidents in
 	@$(RUN) -m demo $(ARGS)
 
 test: lint types servers ## Everything, the real API server included
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 lint: $(VENV)/ready ## Style and the import contract
 	$(BIN)/ruff check .

@@ -4,10 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from support.admission import wait_until_guarded
 from testbed import ControlPlane
 from testbed.binaries import missing
+
+# Machines are of different speed and several tests run at once; what is too slow is seen by the timeout.
+settings.register_profile("governor", deadline=None)
+settings.load_profile("governor")
 
 CRDS = Path(__file__).parent.parent / "crds"
 

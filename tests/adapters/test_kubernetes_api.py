@@ -56,8 +56,9 @@ class ApiServer:
         self.answers.append(reply)
 
     def refuse(self, status: int, message: str, **options: Any) -> None:
-        """What it answers next, in the form of a Kubernetes Status."""
-        self.answer(status, {"kind": "Status", "status": "Failure", "message": message, "code": status}, **options)
+        """What it answers next, in the form of a Kubernetes Status about an object."""
+        about = {"details": {"name": "x"}}
+        self.answer(status, {"kind": "Status", "status": "Failure", "message": message, "code": status, **about}, **options)
 
     def hang(self) -> None:
         """It takes the next request and says nothing."""
@@ -122,7 +123,7 @@ async def server() -> AsyncIterator[ApiServer]:
 
 @pytest.fixture
 async def api(server: ApiServer, tmp_path: Path) -> AsyncIterator[Api]:
-    connection = await Api.connect(kubeconfig=kubeconfig(tmp_path, server.url), timeout=TIMEOUT)
+    connection = await Api.connect(kubeconfig=kubeconfig(tmp_path, server.url), limits=TIMEOUT)
     yield connection
     await connection.close()
 
@@ -146,9 +147,12 @@ FAILURES: dict[str, tuple[int, type[errors.GovernorError]]] = {
 }
 
 
-_CLUSTER = "{{clusters: [{{name: a, cluster: {{server: 'https://127.0.0.1:1', {ca}}}}}], users: [{{name: a, user: {{token: t}}}}], " + (
-    "contexts: [{{name: a, context: {{cluster: a, user: a}}}}], current-context: a}}"
-)
+_CLUSTER = """
+clusters: [{{name: a, cluster: {{server: "https://127.0.0.1:1", {ca}}}}}]
+users: [{{name: a, user: {{token: t}}}}]
+contexts: [{{name: a, context: {{cluster: a, user: a}}}}]
+current-context: a
+"""
 _WITHOUT_CA = _CLUSTER.format(ca="certificate-authority: /nowhere/ca.crt")
 _WITH_BROKEN_CA = _CLUSTER.format(ca="certificate-authority-data: '!!!'")
 
@@ -196,7 +200,7 @@ class TestFailure:
             await api.get(PATH)
 
     async def test_to_connect_is_tried_again(self, tmp_path: Path) -> None:
-        nobody = await Api.connect(kubeconfig=kubeconfig(tmp_path, f"http://127.0.0.1:{free_port()}"), timeout=TIMEOUT)
+        nobody = await Api.connect(kubeconfig=kubeconfig(tmp_path, f"http://127.0.0.1:{free_port()}"), limits=TIMEOUT)
         with pytest.raises(errors.ClusterUnavailableError, match="the API server does not answer"):
             await nobody.get(PATH)
         await nobody.close()
@@ -211,7 +215,7 @@ class TestFailure:
             return response
 
         async with serving(cut_off) as url:
-            connection = await Api.connect(kubeconfig=kubeconfig(tmp_path, url), timeout=TIMEOUT)
+            connection = await Api.connect(kubeconfig=kubeconfig(tmp_path, url), limits=TIMEOUT)
             with pytest.raises(errors.ClusterUnavailableError, match="does not answer"):
                 await connection.get(PATH)
             await connection.close()
@@ -243,7 +247,7 @@ class TestFailure:
             await Api.connect(kubeconfig=str(path))
 
     async def test_to_find_the_kubeconfig_is_told_in_a_sentence(self, tmp_path: Path) -> None:
-        with pytest.raises(errors.ConfigurationError, match="no connection to a cluster: .*--kubeconfig"):
+        with pytest.raises(errors.ConfigurationError, match=r"no connection to a cluster: .*--kubeconfig"):
             await Api.connect(kubeconfig=str(tmp_path / "missing"))
 
 
@@ -408,6 +412,16 @@ class TestIncidents:
         assert found is not None
         assert found.spec == an_incident().spec
 
+    @pytest.mark.parametrize(
+        "text", ["404 page not found", '{"kind":"Status","message":"the server could not find the requested resource"}']
+    )
+    async def test_resource_that_the_server_does_not_know_now_is_not_a_deleted_incident(
+        self, text: str, server: ApiServer, api: Api
+    ) -> None:
+        server.answer(404, text=text)
+        with pytest.raises(errors.ClusterUnavailableError):
+            await incidents.ClusterIncidents(api, reporter="me").find("shop", "slow")
+
     async def test_deleted_incident_is_none(self, server: ApiServer, api: Api) -> None:
         server.refuse(404, "not found")
         assert await incidents.ClusterIncidents(api, reporter="me").find("shop", "slow") is None
@@ -460,7 +474,11 @@ class LeaseServer:
         if self.refuses:
             return web.json_response({"message": "forbidden"}, status=403)
         if request.method == "GET":
-            return web.json_response(self.lease) if self.lease else web.json_response({"message": "not found"}, status=404)
+            return (
+                web.json_response(self.lease)
+                if self.lease
+                else web.json_response({"message": "not found", "details": {"name": "x"}}, status=404)
+            )
         body = await request.json()
         version = int(self.lease["metadata"]["resourceVersion"]) if self.lease else 0
         stale = self.lease is not None and body["metadata"].get("resourceVersion") != str(version)
@@ -472,7 +490,7 @@ class LeaseServer:
 
 
 class TestLease:
-    DURATION = 0.4
+    DURATION = 0.6
 
     @pytest.fixture
     async def leases(self) -> AsyncIterator[tuple[LeaseServer, str]]:
@@ -483,7 +501,7 @@ class TestLease:
     @pytest.fixture
     async def held(self, leases: tuple[LeaseServer, str], tmp_path: Path) -> AsyncIterator[tuple[LeaseServer, lease.Lease]]:
         server, url = leases
-        connection = await Api.connect(kubeconfig=kubeconfig(tmp_path, url), timeout=TIMEOUT)
+        connection = await Api.connect(kubeconfig=kubeconfig(tmp_path, url), limits=TIMEOUT)
         yield server, self.of(connection)
         await connection.close()
 
@@ -510,11 +528,11 @@ class TestLease:
 
     async def test_of_a_living_holder_is_waited_for(self, held: tuple[LeaseServer, lease.Lease]) -> None:
         server, ours = held
-        server.taken_by("other", duration=0.3)
+        server.taken_by("other", duration=0.5)
         acquiring = asyncio.create_task(ours.acquire())
         for _ in range(6):
             await asyncio.sleep(0.1)
-            server.taken_by("other", duration=0.3)
+            server.taken_by("other", duration=0.5)
         assert (acquiring.done(), server.holder, ours.holds()) == (False, "other", False)
         await asyncio.wait_for(acquiring, 2)
         assert server.holder == "me"
@@ -529,7 +547,7 @@ class TestLease:
 
     async def test_that_two_want_is_won_by_one(self, held: tuple[LeaseServer, lease.Lease], tmp_path: Path) -> None:
         server, _ = held
-        connections = [await Api.connect(kubeconfig=str(tmp_path / "kubeconfig"), timeout=TIMEOUT) for _ in range(2)]
+        connections = [await Api.connect(kubeconfig=str(tmp_path / "kubeconfig"), limits=TIMEOUT) for _ in range(2)]
         server.taken_by("")
         wanting = [self.of(one, holder=f"holder-{number}", duration=5) for number, one in enumerate(connections)]
         tasks = [asyncio.create_task(one.acquire()) for one in wanting]

@@ -1,6 +1,6 @@
 """A shop of its own for every test, and an operator process that attends only that shop."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest

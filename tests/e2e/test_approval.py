@@ -145,9 +145,11 @@ def test_resolved_alert_cancels_a_pending_incident(shop: Shop, operator: Operato
         ("policies", "kind: Policy\nid: POL-9\nservice: ledger\nblocked_actions: [restart-ledger]\nseverities: [low]\nrule: Not now\n"),
         (
             "plan",
-            "kind: Runbook\nid: rb-ledger-queue\nservice: ledger\ntitle: The ledger queue does not drain because a consumer hangs\n"
-            "recommended_action: restart-ledger\nremediations:\n- action: restart-ledger\n  steps: [{type: RolloutRestart, text: Other words}]\n"
-            "claims: [The consumer of the ledger queue hangs, A restart of ledger lets the queue drain without double booking]\n",
+            (
+                "kind: Runbook\nid: rb-ledger-queue\nservice: ledger\ntitle: The ledger queue does not drain because a consumer hangs\n"
+                "recommended_action: restart-ledger\nremediations:\n- action: restart-ledger\n  steps: [{type: RolloutRestart, text: Other words}]\n"
+                "claims: [The consumer of the ledger queue hangs, A restart of ledger lets the queue drain without double booking]\n"
+            ),
         ),
     ],
 )

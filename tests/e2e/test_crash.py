@@ -20,7 +20,7 @@ def gatekeeper(shop: Shop) -> Iterator[Gatekeeper]:
 
 
 def _killed_at(gatekeeper: Gatekeeper, operator: OperatorProcess, number: int, *, after: bool) -> None:
-    gatekeeper.stop_at(number, after=after, callback=lambda: operator.kill())
+    gatekeeper.stop_at(number, after=after, callback=operator.kill)
 
 
 # An auto-executed incident makes three requests: verdict with claim, the restart, the result.

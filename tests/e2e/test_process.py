@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from support.operator_process import OperatorProcess, StartOperator
+from support.ports import free_port
 from support.shop import Shop
 from testbed import ControlPlane, wait_until
-from support.ports import free_port
 
 LEDGER = {"service": "ledger", "summary": "The ledger queue does not drain, the consumer hangs"}
 

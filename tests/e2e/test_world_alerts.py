@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from support.operator_process import StartOperator
 from support.knowledge import load
+from support.operator_process import StartOperator
 from support.shop import Shop
 from testbed import wait_until
-
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 

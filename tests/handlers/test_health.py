@@ -99,7 +99,7 @@ async def test_address_that_is_none_is_refused_in_a_sentence(address: str) -> No
 
 async def test_address_that_is_taken_is_refused_in_a_sentence() -> None:
     async with served(Process()) as url:
-        with pytest.raises(errors.ConfigurationError, match="health.*in use"):
+        with pytest.raises(errors.ConfigurationError, match=r"health.*in use"):
             async with health.serve(url.removeprefix("http://"), is_healthy=lambda: True, is_ready=lambda: True, metrics=lambda: b""):
                 pass
 

@@ -10,7 +10,6 @@ from safety_governor.pipeline import outcomes
 from safety_governor.pipeline.stages import approve
 from support.builders import ACTION, CONTRADICTIONS, POOL, SERVICE, World, a_policy, a_runbook, a_stress_answer, evidence
 
-
 LONG_TEXT = f"{POOL}, as it was in February." + " And so on." * 40
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NoReturn
@@ -47,7 +48,8 @@ def attend(world: World, *, seconds: float = HOUR, at: dict[float, Callable[[], 
         woken = asyncio.Event()
         loop = asyncio.get_running_loop()
         for moment, happens in (at or {}).items():
-            loop.call_at(moment, lambda happens=happens: (happens(), woken.set()))
+            loop.call_at(moment, happens)
+            loop.call_at(moment, woken.set)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(at_work.attend(NAMESPACE, NAME, woken), timeout=seconds)
             ended = True
@@ -131,9 +133,20 @@ class TestWaiting:
             contradicted.decide("APPROVE")
             contradicted.workloads.down = "the API server does not answer"
 
-        assert attend(contradicted, at={60: approve_and_go_down})
+        assert attend(contradicted, at={1200: approve_and_go_down})
         assert contradicted.status.phase == Phase.EXPIRED
         assert contradicted.clock.now() - NOON <= timedelta(minutes=30, seconds=2)
+
+    def test_approval_that_grows_old_while_nothing_answers_is_refused_and_asked_for_anew(self, contradicted: World) -> None:
+        def approve_and_go_down() -> None:
+            contradicted.decide("APPROVE")
+            contradicted.workloads.down = "the API server does not answer"
+
+        attend(contradicted, at={60: approve_and_go_down, 1500: lambda: setattr(contradicted.workloads, "down", "")}, seconds=1700)
+        assert contradicted.status.phase == Phase.AWAITING_APPROVAL
+        assert contradicted.status.approval is not None
+        assert "more than 15 minutes ago" in contradicted.status.approval.refusals[0].why
+        assert contradicted.workloads.effects == []
 
     def test_held_incident_goes_on_by_itself_within_half_a_minute(self, world: World) -> None:
         world.rails.change(suspend=True)
@@ -164,7 +177,7 @@ class TestConflict:
                 world.change(abort=True)
             return outcome
 
-        world.runner.advance = advance_and_be_overtaken  # type: ignore[method-assign,assignment]
+        world.runner.advance = advance_and_be_overtaken  # type: ignore[method-assign]
         assert attend(world)
         assert world.status.phase == Phase.ABORTED
         assert world.workloads.effects == []
@@ -202,7 +215,7 @@ class TestStalled:
         world.agent.down = "the agent does not answer"
         times = recording_reads(world)
         attend(world, seconds=400)
-        pauses = [round(later - earlier) for earlier, later in zip(times, times[1:], strict=False)]
+        pauses = [round(later - earlier) for earlier, later in itertools.pairwise(times)]
         assert pauses[:9] == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
     def test_pause_is_at_least_as_long_as_the_server_asked_for(self, world: World) -> None:
@@ -357,7 +370,7 @@ def test_so_many_incidents_at_once_and_no_more() -> None:
         running -= 1
         return await advance(incident, give_up_reading=give_up_reading)  # type: ignore[arg-type]
 
-    world.runner.advance = advance_slowly  # type: ignore[method-assign,assignment]
+    world.runner.advance = advance_slowly  # type: ignore[method-assign]
     at_work = attendant.Attendant(incidents=world.incidents, runner=world.runner, clock=world.clock, acting=world.acting, at_once=2)
 
     async def main() -> None:

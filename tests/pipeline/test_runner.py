@@ -40,6 +40,16 @@ class TestCleanIncident:
         assert world.agent.asked == ["plan", "stress"]
 
 
+def _forget_evidence(world: World) -> None:
+    world.knowledge.documents.clear()
+    world.knowledge.put(a_runbook())
+
+
+def _require_logs(world: World) -> None:
+    world.knowledge.log_lines = 0
+    world.rails.change(require_telemetry=True)
+
+
 def _forbid(world: World, **changes: Any) -> None:
     world.knowledge.put(a_policy(**changes))
 
@@ -76,7 +86,7 @@ WORLDS: dict[str, tuple[Callable[[World], None], dict[str, Any], str, str]] = {
     "a policy of another service forbids it": (lambda world: _forbid(world, service="cart"), {}, "NoFindings", Phase.EXECUTING),
     "it is critical": (lambda _: None, {"severity": "critical"}, "SeverityCritical", Phase.AWAITING_APPROVAL),
     "nothing is known about the claims": (
-        lambda world: world.knowledge.documents.clear() or world.knowledge.put(a_runbook()),
+        _forget_evidence,
         {},
         "EvidenceInsufficient",
         Phase.AWAITING_APPROVAL,
@@ -98,7 +108,7 @@ WORLDS: dict[str, tuple[Callable[[World], None], dict[str, Any], str, str]] = {
     ),
     "there are no live logs": (lambda world: setattr(world.knowledge, "log_lines", 0), {}, "NoFindings", Phase.EXECUTING),
     "there are no live logs and they are required": (
-        lambda world: setattr(world.knowledge, "log_lines", 0) or world.rails.change(require_telemetry=True),
+        _require_logs,
         {},
         "TelemetryUnknown",
         Phase.AWAITING_APPROVAL,

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from pydantic import JsonValue
+from pydantic.alias_generators import to_camel
+
 from safety_governor.api import v1alpha1
 from safety_governor.domain import approvals, checks, documents
 from safety_governor.pipeline import in_flight, outcomes, runner
@@ -118,7 +121,11 @@ class World:
     def change(self, **spec: Any) -> None:
         """A person changes the spec."""
         before = self.incident
-        metadata = before.metadata.model_copy(update={"generation": before.metadata.generation + 1})
+        written: dict[str, JsonValue] = {f"f:{to_camel(field)}": {} for field in spec}
+        owned = v1alpha1.ManagedFields(time=self.clock.now(), fields_v1={"f:spec": written})
+        metadata = before.metadata.model_copy(
+            update={"generation": before.metadata.generation + 1, "managed_fields": (*before.metadata.managed_fields, owned)}
+        )
         self.incidents.put(before.model_copy(update={"metadata": metadata, "spec": before.spec.model_copy(update=spec)}))
 
     def decide(self, decision: str, *, by: str = "bob", second: bool = False, digest: str = "") -> None:

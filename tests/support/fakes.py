@@ -4,13 +4,15 @@ import asyncio
 import selectors
 from collections.abc import Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from safety_governor.api import v1alpha1
 from safety_governor.domain import briefs, changes, digests, documents, errors, guardrails, plans, relevance, rollouts, telemetry, workloads
-from safety_governor.domain.documents import Found, Hit
+from safety_governor.domain.documents import Hit
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+Kept = TypeVar("Kept", bound=documents.Document)
 
 
 class FakeClock:
@@ -70,12 +72,12 @@ class FakeKnowledge:
     def put(self, *new: documents.Document) -> None:
         self.documents |= {(type(one), one.id): one for one in new}
 
-    def of(self, kind: type[Found]) -> list[Found]:
+    def of(self, kind: type[Kept]) -> list[Kept]:
         if self.down:
             raise errors.KnowledgeUnavailableError(self.down)
         return sorted((one for one in self.documents.values() if isinstance(one, kind)), key=lambda one: one.id)
 
-    def _search(self, kind: type[Found], query: str, *, service: str, limit: int) -> list[Hit[Found]]:
+    def _search(self, kind: type[Kept], query: str, *, service: str, limit: int) -> list[Hit[Kept]]:
         asked = relevance.words(query)
         scored = [(len(asked & relevance.words(one.model_dump_json())), one) for one in self.of(kind) if one.concerns(service)]
         best = sorted((pair for pair in scored if pair[0]), key=lambda pair: -pair[0])

@@ -97,6 +97,7 @@ def why(incident: str, kubeconfig: str | None, output: str) -> None:
 
 def _settings(store: Path | None) -> "Settings":
     import pydantic  # noqa: PLC0415
+    import pydantic_settings  # noqa: PLC0415
 
     from safety_governor.settings import Settings  # noqa: PLC0415
 
@@ -107,4 +108,7 @@ def _settings(store: Path | None) -> "Settings":
         for problem in error.errors(include_url=False, include_input=False):
             name = "GOVERNOR_" + "__".join(str(part) for part in problem["loc"]).upper()
             click.echo(f"safety-governor: {name}: {problem['msg']}", err=True)
+        sys.exit(EXIT_ERROR)
+    except pydantic_settings.SettingsError as error:
+        click.echo(f"safety-governor: GOVERNOR_*: {error}", err=True)
         sys.exit(EXIT_ERROR)

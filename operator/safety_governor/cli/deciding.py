@@ -65,6 +65,7 @@ class Deciding:
         self._incidents = incidents
         self._server = server
         self._console = console
+        self._was_unready = False
 
     async def run(self, request: Request) -> int:
         """Returns the exit code: 0 done, 1 an error, 3 refused."""
@@ -137,9 +138,14 @@ class Deciding:
         while True:
             try:
                 return await ask()
-            except errors.RetryableError as error:
-                if waited >= PATIENCE:
+            except errors.GovernorError as error:
+                # A server that has just started knows nobody's rights for a moment.
+                passing = isinstance(error, errors.RetryableError) or (
+                    self._was_unready and " answered 403 " in str(error) and not _ADMISSION.search(str(error))
+                )
+                if waited >= PATIENCE or not passing:
                     raise
+                self._was_unready = True
                 pause = min(2.0, PATIENCE - waited) or PATIENCE
                 why = str(error).removesuffix("; the incident waits and is tried again")
                 self._console.print(f"[dim]The API server is not ready; trying again in {pause:.0f} s … ({escape(why)})[/]", soft_wrap=True)

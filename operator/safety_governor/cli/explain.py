@@ -8,7 +8,7 @@ import yaml
 from rich.console import Console
 
 from safety_governor import bootstrap
-from safety_governor.api import v1alpha1
+from safety_governor.api import group, v1alpha1
 from safety_governor.cli import story
 from safety_governor.domain import errors
 
@@ -21,7 +21,7 @@ async def run(reference: str, *, kubeconfig: str | None, as_json: bool) -> int:
     try:
         incident = _from_standard_input() if reference == "-" else await _from_cluster(reference, kubeconfig)
     except (errors.GovernorError, ValueError) as error:
-        complain.print(f"safety-governor why: {error}", soft_wrap=True)
+        complain.print(f"safety-governor why: {error}", soft_wrap=True, markup=False)
         return EXIT_ERROR
     if as_json:
         print(json.dumps(incident.status.model_dump(mode="json", exclude_none=True), indent=2))  # noqa: T201 - for other programs
@@ -42,6 +42,13 @@ async def _from_cluster(reference: str, kubeconfig: str | None) -> v1alpha1.Inci
 
 def _from_standard_input() -> v1alpha1.Incident:
     try:
-        return v1alpha1.Incident.read(yaml.safe_load(sys.stdin))
-    except (yaml.YAMLError, pydantic.ValidationError) as error:
-        raise ValueError(f"standard input is not an Incident: {error}") from error
+        body = yaml.safe_load(sys.stdin)
+    except yaml.YAMLError as error:
+        raise ValueError(f"standard input is not YAML: {error}") from error
+    if not isinstance(body, dict) or body.get("kind") != group.INCIDENT_KIND:
+        raise ValueError("standard input is not one Incident; try `kubectl get incident NAME -o yaml | safety-governor why -`")
+    try:
+        return v1alpha1.Incident.read(body)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise ValueError(f"standard input is not an Incident: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error

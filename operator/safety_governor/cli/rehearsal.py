@@ -14,7 +14,7 @@ from safety_governor import bootstrap
 from safety_governor.api import progress, records, v1alpha1
 from safety_governor.cli import story
 from safety_governor.domain import documents, errors, lifecycle, values, verdicts
-from safety_governor.pipeline import ports
+from safety_governor.pipeline import outcomes, ports
 from safety_governor.settings import Settings
 
 EXIT_EXECUTE, EXIT_ERROR, EXIT_BLOCKED = 0, 1, 3
@@ -67,8 +67,9 @@ def _read(path: Path) -> list[v1alpha1.Incident]:
     for body in bodies:
         if not isinstance(body, dict) or body.get("kind") != "Incident":
             continue
-        metadata = {"namespace": "default", "uid": "rehearsal", **(body.get("metadata") or {})}
-        known = {key: metadata[key] for key in ("name", "namespace", "uid") if key in metadata}
+        given = body.get("metadata") or {}
+        metadata = {"namespace": "default", "uid": "rehearsal", **given} if isinstance(given, dict) else {}
+        known = {key: metadata[key] for key in ("name", "namespace", "uid") if key in metadata} or given
         try:
             # Strictly, as kubectl and the API server do; only status is passed over, as they do, too.
             found.append(v1alpha1.Incident.model_validate({**{k: v for k, v in body.items() if k != "status"}, "metadata": known}))
@@ -92,6 +93,9 @@ def _knowledge(settings: Settings, paths: Sequence[Path]) -> ports.Knowledge:
 async def _rehearse(settings: Settings, knowledge: ports.Knowledge, incident: v1alpha1.Incident) -> v1alpha1.Incident:
     runner, now = bootstrap.rehearsal(settings, knowledge)
     outcome = await runner.advance(incident)
+    if isinstance(outcome, outcomes.Stall):
+        # Nobody waits in a rehearsal.
+        raise errors.KnowledgeUnavailableError(outcome.message)
     status = progress.described(incident, outcome.status, now=now())
     phase = lifecycle.Phase.GATED if status.execution else status.phase
     return incident.model_copy(update={"status": status.model_copy(update={"execution": None, "phase": phase})})
@@ -122,7 +126,10 @@ def _comparison(rehearsed: Sequence[v1alpha1.Incident], naive: Sequence[str]) ->
         gate = incident.status.gate
         if gate is not None:
             table.add_row(
-                incident.metadata.name, action, _in_words(gate), "" if gate.reason == "NoFindings" else gate.reason.replace(",", "\n")
+                story.plain(incident.metadata.name),
+                story.plain(action),
+                _in_words(gate),
+                "" if gate.reason == "NoFindings" else gate.reason.replace(",", "\n"),
             )
     return table
 

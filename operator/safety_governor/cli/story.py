@@ -20,12 +20,21 @@ _STYLES = {
 }
 
 
+_OBEYED = (*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_UNSHOWN = dict.fromkeys(_OBEYED, "\ufffd")
+
+
+def plain(text: str) -> str:
+    """Text from outside as it may be shown: without markup, and without control characters that a terminal would obey."""
+    return escape(text.translate(_UNSHOWN))
+
+
 def tell(incident: v1alpha1.Incident, console: Console, *, rehearsed: bool = False) -> None:
     """Print the whole story; of a rehearsal without the command to decide, as there is nothing to decide about."""
     spec, status = incident.spec, incident.status
     style = _STYLES.get(lifecycle.Phase(status.phase), "red") if status.phase in set(lifecycle.Phase) else "white"
-    console.print(f"[bold]{escape(incident.key)}[/]  {spec.service}, {spec.severity}  [{style}]{status.phase}[/]", soft_wrap=True)
-    console.print(Padding(escape(f"“{values.clip(' '.join(spec.summary.split()), 300)}”"), (0, 0, 0, 2), expand=False))
+    console.print(f"[bold]{plain(incident.key)}[/]  {spec.service}, {spec.severity}  [{style}]{status.phase}[/]", soft_wrap=True)
+    console.print(Padding(plain(f"“{values.clip(' '.join(spec.summary.split()), 300)}”"), (0, 0, 0, 2), expand=False))
     _tell_plan(incident, console)
     _tell_gate(status, console)
     _tell_previews(status, console)
@@ -55,18 +64,18 @@ def _tell_plan(incident: v1alpha1.Incident, console: Console) -> None:
         _head(console, "Plan", "not made yet")
         return
     if plan.action is None:
-        _head(console, "Plan", escape(plan.resolution_detail))
+        _head(console, "Plan", plain(plan.resolution_detail))
         return
     source = (
-        f" of runbook [cyan]{escape(plan.runbook)}[/] ({escape(plan.runbook_title)})"
+        f" of runbook [cyan]{plain(plan.runbook)}[/] ({plain(plan.runbook_title)})"
         if plan.runbook
-        else f": {escape(plan.resolution_detail)}"
+        else f": {plain(plan.resolution_detail)}"
     )
-    _head(console, "Plan", f"[bold]{escape(plan.action)}[/]{source}")
+    _head(console, "Plan", f"[bold]{plain(plan.action)}[/]{source}")
     target = incident.target
     rows = []
     for number, step in enumerate(plan.steps, start=1):
-        what = escape(values.clip(" ".join(step.text.split()), 240))
+        what = plain(values.clip(" ".join(step.text.split()), 240))
         where = "" if step.type is values.ActionType.MANUAL else f" {target.kind}/{target.name}"
         rows.append((f"{number}.", f"{step.type}{where}" + (f" [dim]{what}[/]" if what else "")))
     if rows:
@@ -87,8 +96,8 @@ def _tell_gate(status: v1alpha1.IncidentStatus, console: Console) -> None:
         warns = finding.release is values.Release.NOT_NEEDED
         mark, release = ("[yellow]![/]", "warning") if warns else ("[red]✗[/]", _released_by(finding.release))
         measured = f"measured {finding.measured}, allowed {finding.threshold}"
-        console.print(Padding(f"{mark} [bold]{finding.check}[/]  {escape(measured)}  [dim]{release}[/]", (0, 0, 0, 10), expand=False))
-        console.print(Padding(escape(finding.message), (0, 0, 0, 12), expand=False))
+        console.print(Padding(f"{mark} [bold]{finding.check}[/]  {plain(measured)}  [dim]{release}[/]", (0, 0, 0, 10), expand=False))
+        console.print(Padding(plain(finding.message), (0, 0, 0, 12), expand=False))
 
 
 def _tell_previews(status: v1alpha1.IncidentStatus, console: Console) -> None:
@@ -97,12 +106,12 @@ def _tell_previews(status: v1alpha1.IncidentStatus, console: Console) -> None:
         return
     _head(console, "Dry run", "what would change, as the API server computed it")
     for preview in previews:
-        console.print(Padding(f"[dim]{preview.step}[/] {escape(preview.summary)}", (0, 0, 0, 10), expand=False))
+        console.print(Padding(f"[dim]{preview.step}[/] {plain(preview.summary)}", (0, 0, 0, 10), expand=False))
         rows = []
         for change in preview.changes:
-            before = f"[red]- {escape(change.before)}[/]" if change.before else ""
-            after = f"[green]+ {escape(change.after)}[/]" if change.after else ""
-            rows.append((escape(change.path), " ".join(part for part in (before, after) if part)))
+            before = f"[red]- {plain(change.before)}[/]" if change.before else ""
+            after = f"[green]+ {plain(change.after)}[/]" if change.after else ""
+            rows.append((plain(change.path), " ".join(part for part in (before, after) if part)))
         _grid(console, rows, indent=12)
 
 
@@ -128,7 +137,7 @@ def _tell_evidence(status: v1alpha1.IncidentStatus, console: Console) -> None:
         if stress.ledger.action is not None:
             _tell_entry(stress.ledger.action, console, title="action")
     for unknown in stress.unknowns:
-        console.print(Padding(f"[yellow]?[/] {escape(unknown)}", (0, 0, 0, 10), expand=False))
+        console.print(Padding(f"[yellow]?[/] {plain(unknown)}", (0, 0, 0, 10), expand=False))
 
 
 def _tell_entry(entry: ledger.Entry, console: Console, *, title: str) -> None:
@@ -136,11 +145,11 @@ def _tell_entry(entry: ledger.Entry, console: Console, *, title: str) -> None:
     if title == "action" and not found:
         return
     console.print(
-        Padding(f"[dim]{title}[/] {escape(entry.claim)}" + ("" if found else " [dim](nothing on record)[/]"), (0, 0, 0, 10), expand=False)
+        Padding(f"[dim]{title}[/] {plain(entry.claim)}" + ("" if found else " [dim](nothing on record)[/]"), (0, 0, 0, 10), expand=False)
     )
-    rows = [("[green]for[/]", escape(one.document), f"[dim]{escape(one.excerpt)}[/]") for one in entry.supporting]
-    rows += [("[red]against[/]", escape(one.document), f"[dim]{escape(one.excerpt)}[/]") for one in entry.contradicting]
-    rows += [("[yellow]not believed[/]", escape(one.document), f"[dim]{one.why}[/]") for one in entry.unchecked]
+    rows = [("[green]for[/]", plain(one.document), f"[dim]{plain(one.excerpt)}[/]") for one in entry.supporting]
+    rows += [("[red]against[/]", plain(one.document), f"[dim]{plain(one.excerpt)}[/]") for one in entry.contradicting]
+    rows += [("[yellow]not believed[/]", plain(one.document), f"[dim]{one.why}[/]") for one in entry.unchecked]
     if rows:
         _grid(console, rows, indent=12)
 
@@ -150,10 +159,10 @@ def _tell_approval(incident: v1alpha1.Incident, console: Console, *, rehearsed: 
     gate, approval = status.gate, status.approval
     if gate is None or approval is None:
         return
-    _head(console, "Approval", escape(approval.summary))
+    _head(console, "Approval", plain(approval.summary))
     for refusal in approval.refusals:
         console.print(
-            Padding(f"[red]refused[/] {refusal.decision} by {escape(refusal.approver)}: {escape(refusal.why)}", (0, 0, 0, 10), expand=False)
+            Padding(f"[red]refused[/] {refusal.decision} by {plain(refusal.approver)}: {plain(refusal.why)}", (0, 0, 0, 10), expand=False)
         )
     if status.phase != lifecycle.Phase.AWAITING_APPROVAL or rehearsed:
         return
@@ -177,20 +186,18 @@ def _tell_execution(status: v1alpha1.IncidentStatus, console: Console) -> None:
     execution = status.execution
     if execution is None:
         return
-    _head(console, "Execution", escape(execution.held_because) or f"by {escape(execution.holder)}")
+    _head(console, "Execution", plain(execution.held_because) or f"by {plain(execution.holder)}")
     rows = [
-        (one.state, f"{one.type} {one.target.kind}/{one.target.name}", escape(one.message), f"[dim]{digests.short(one.key)}[/]")
+        (one.state, f"{one.type} {one.target.kind}/{one.target.name}", plain(one.message), f"[dim]{digests.short(one.key)}[/]")
         for one in execution.actions
     ]
     if rows:
         _grid(console, rows)
     if status.verification is not None:
-        console.print(
-            Padding(f"[bold]{status.verification.outcome}[/]: {escape(status.verification.message)}", (0, 0, 0, 10), expand=False)
-        )
+        console.print(Padding(f"[bold]{status.verification.outcome}[/]: {plain(status.verification.message)}", (0, 0, 0, 10), expand=False))
 
 
 def _tell_stalled(status: v1alpha1.IncidentStatus, console: Console) -> None:
     stalled = next((one for one in status.conditions if one.type == "Stalled" and one.status == "True" and one.message), None)
     if stalled is not None:
-        _head(console, "Waiting", escape(f"{stalled.reason}: {stalled.message}"))
+        _head(console, "Waiting", plain(f"{stalled.reason}: {stalled.message}"))

@@ -33,7 +33,11 @@ class InvalidError(errors.ClusterRefusedError):
 
 
 class NotFoundError(errors.ClusterRefusedError):
-    """The object or the resource is not there."""
+    """The object is certainly not there."""
+
+
+class UnknownResourceError(errors.ClusterUnavailableError):
+    """The API server does not know the resource, now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +56,12 @@ class Credentials:
 class Api:
     """One connection pool to one API server, as one identity."""
 
-    def __init__(self, connection: client.ApiClient, *, timeout: aiohttp.ClientTimeout = TIMEOUT) -> None:
+    def __init__(self, connection: client.ApiClient, *, limits: aiohttp.ClientTimeout = TIMEOUT) -> None:
         self._connection = connection
-        self._timeout = timeout
+        self._limits = limits
 
     @classmethod
-    async def connect(
-        cls, *, kubeconfig: str | None = None, context: str | None = None, timeout: aiohttp.ClientTimeout = TIMEOUT
-    ) -> "Api":
+    async def connect(cls, *, kubeconfig: str | None = None, context: str | None = None, limits: aiohttp.ClientTimeout = TIMEOUT) -> "Api":
         """From a kubeconfig file, the default one, or the ServiceAccount of the pod, in this order.
 
         Raises ConfigurationError when there is no usable configuration.
@@ -70,7 +72,7 @@ class Api:
                 config.load_incluster_config(client_configuration=settings)
             else:
                 await config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=settings)
-            return cls(client.ApiClient(configuration=settings), timeout=timeout)
+            return cls(client.ApiClient(configuration=settings), limits=limits)
         except (config.ConfigException, yaml.YAMLError, OSError, TypeError, ValueError) as error:
             raise errors.ConfigurationError(
                 f"no connection to a cluster: {error}. Set KUBECONFIG or --kubeconfig to a file that names one, or run in a pod"
@@ -134,7 +136,7 @@ class Api:
                 body=body,
                 auth_settings=["BearerToken"],
             )
-            response = await self._connection.call_api(*prepared, _request_timeout=self._timeout)
+            response = await self._connection.call_api(*prepared, _request_timeout=self._limits)
             text = await response.read()
         except (aiohttp.ClientError, config.ConfigException, TimeoutError, OSError) as error:
             raise errors.ClusterUnavailableError(
@@ -169,10 +171,7 @@ def _in_cluster() -> bool:
 
 
 def _failure(status: int, text: bytes, what: str, retry_after: str | None) -> errors.GovernorError:
-    try:
-        message = str(json.loads(text).get("message", ""))
-    except (ValueError, AttributeError):
-        message = text[:200].decode(errors="replace")
+    message, names_object = _told(text)
     said = f"the API server answered {status} to {what}: {message}"
     if status == 409:
         return errors.ConflictError(said)
@@ -180,10 +179,21 @@ def _failure(status: int, text: bytes, what: str, retry_after: str | None) -> er
         asked = float(retry_after) if retry_after and retry_after.isdigit() else None
         return errors.ClusterUnavailableError(f"{said}; the incident waits and is tried again", retry_after=asked)
     if status == 404:
-        return NotFoundError(said)
+        # Only an answer that names the object says that the object is not there. After its start a server does not know our
+        # resources for a moment, and an incident must not be taken for deleted because of that.
+        return NotFoundError(said) if names_object else UnknownResourceError(f"{said}; the incident waits and is tried again")
     if status == 403 and what.startswith("GET "):
         # Right after its start a server may not know anybody's rights yet, and rights that were taken away can come back.
         return errors.ClusterUnavailableError(f"{said}; the incident waits until the operator may read it again")
     if status in (400, 422):
         return InvalidError(said)
     return errors.ClusterRefusedError(said)
+
+
+def _told(text: bytes) -> tuple[str, bool]:
+    """The message of a Status, and whether it is about an object of a name."""
+    try:
+        body = json.loads(text)
+        return str(body.get("message", "")), bool((body.get("details") or {}).get("name"))
+    except (ValueError, AttributeError):
+        return text[:200].decode(errors="replace"), False

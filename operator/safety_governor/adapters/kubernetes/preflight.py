@@ -1,6 +1,6 @@
 """What must be in place before the operator starts: the resources and its rights. Says everything that is missing at once."""
 
-from safety_governor.adapters.kubernetes.api import Api, NotFoundError
+from safety_governor.adapters.kubernetes.api import Api, UnknownResourceError
 from safety_governor.api import group
 from safety_governor.domain import errors
 
@@ -36,7 +36,7 @@ async def check(api: Api, *, lease_namespace: str) -> None:
 async def _check_resources(api: Api) -> None:
     try:
         served = await api.get(f"/apis/{group.GROUP}/{group.VERSION}")
-    except NotFoundError:
+    except UnknownResourceError:
         served = {"resources": []}
     present = {one["name"] for one in served["resources"]}
     absent = [f"{name}.{group.GROUP}" for name in (group.INCIDENTS, group.REMEDIATION_POLICIES) if name not in present]

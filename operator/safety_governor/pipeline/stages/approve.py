@@ -83,7 +83,9 @@ def _given(case: cases.Case) -> list[approvals.Given]:
         if noted is not None and noted.plan_digest == approval.plan_digest:
             # A wait must not make an approval younger, whoever writes to the incident meanwhile.
             times.append(noted.recorded_at)
-        given.append(approvals.Given(approval=approval, at=min((one for one in times if one is not None), default=case.now)))
+        # When nobody says when it was given, it may have been as early as the question.
+        asked_at = case.status.gate.decided_at if case.status.gate else case.now
+        given.append(approvals.Given(approval=approval, at=min((one for one in times if one is not None), default=asked_at)))
     return given
 
 

@@ -1,0 +1,132 @@
+"""`safety-governor`: what it says about itself, how little it needs for that, and what it says about bad settings."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from safety_governor import __version__
+from safety_governor.cli import main
+
+HEAVY = ("kopf", "kubernetes", "tantivy", "pydantic", "aiohttp", "rich", "structlog", "yaml")
+
+_PROBE = """
+import sys
+from safety_governor.cli import main
+sys.argv = ["safety-governor", *{arguments}]
+try:
+    main.main()
+except SystemExit as end:
+    code = end.code or 0
+loaded = sorted(name for name in {heavy} if name in sys.modules)
+print("LOADED", *loaded)
+sys.exit(code)
+"""
+
+
+def run(*arguments: str, **environment: str) -> tuple[int, str]:
+    """Exit code and output of the command in this process."""
+    done = CliRunner(env={"NO_COLOR": "1", **environment}).invoke(main.group, arguments, prog_name="safety-governor")
+    return done.exit_code, done.output
+
+
+def probed(*arguments: str) -> tuple[int, str]:
+    """Exit code and output of a process of its own, and what it has loaded."""
+    code = _PROBE.format(arguments=list(arguments), heavy=HEAVY)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False, env=os.environ)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_lists_every_command(option: str) -> None:
+    code, output = run(option)
+    assert code == 0
+    for command in main._COMMANDS:
+        assert f"\n  {command} " in output
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
+def test_help_and_version_load_nothing_heavy(arguments: list[str]) -> None:
+    code, output = probed(*arguments)
+    assert (code, output.splitlines()[-1]) == (0, "LOADED")
+
+
+@pytest.mark.parametrize("command", sorted(main._COMMANDS))
+def test_help_of_a_command_loads_nothing_heavy(command: str) -> None:
+    code, output = probed(command, "--help")
+    assert (code, output.splitlines()[-1]) == (0, "LOADED")
+
+
+def test_version_is_told() -> None:
+    assert run("--version") == (0, f"safety-governor, version {__version__}\n")
+
+
+def test_every_command_has_a_line_of_help() -> None:
+    assert main._HELP.keys() == main._COMMANDS.keys()
+
+
+def test_unknown_command_is_named() -> None:
+    code, output = run("rehearse")
+    assert code == 2
+    assert "No such command 'rehearse'" in output
+
+
+@pytest.mark.parametrize("command", ["load", "try", "why"])
+def test_command_without_its_argument_says_what_is_missing(command: str) -> None:
+    code, output = run(command)
+    assert code == 2
+    assert "Missing argument" in output
+
+
+SETTINGS: dict[str, tuple[dict[str, str], str]] = {
+    "a threshold that is looser": (
+        {"GOVERNOR_GATE__CONTRADICTIONS": "3"},
+        "GOVERNOR_GATE__CONTRADICTIONS: Input should be less than or equal to 2",
+    ),
+    "a coverage that is looser": (
+        {"GOVERNOR_GATE__COVERAGE": "0.1"},
+        "GOVERNOR_GATE__COVERAGE: Input should be greater than or equal to 0.34",
+    ),
+    "a threshold that is no number": (
+        {"GOVERNOR_GATE__CONTRADICTIONS": "two"},
+        "GOVERNOR_GATE__CONTRADICTIONS: Input should be a valid integer",
+    ),
+    "a threshold that does not exist": ({"GOVERNOR_GATE__COVERGE": "1"}, "GOVERNOR_GATE__COVERGE: Extra inputs are not permitted"),
+    "an expiry of hours": ({"GOVERNOR_APPROVAL_EXPIRY": "PT2H"}, "GOVERNOR_APPROVAL_EXPIRY: Input should be less than or equal to"),
+    "a Lease of a second": ({"GOVERNOR_LEASE_DURATION": "PT1S"}, "GOVERNOR_LEASE_DURATION: Input should be greater than or equal to"),
+    "a log format that is none": ({"GOVERNOR_LOG_FORMAT": "xml"}, "GOVERNOR_LOG_FORMAT: Input should be 'human' or 'json'"),
+    "thresholds that are not JSON": ({"GOVERNOR_GATE": "strict"}, 'GOVERNOR_*: error parsing value for field "gate"'),
+}
+
+
+@pytest.mark.parametrize("command", [["try", "incident.yaml"], ["operator"], ["load", "somewhere"]], ids=["try", "operator", "load"])
+@pytest.mark.parametrize(("environment", "sentence"), SETTINGS.values(), ids=SETTINGS.keys())
+def test_command_refuses_to_start_with(environment: dict[str, str], sentence: str, command: list[str]) -> None:
+    code, output = run(*command, **environment)
+    assert code == 1
+    assert output.startswith("safety-governor: ")
+    assert sentence in output
+    assert "Traceback" not in output
+    assert len(output.splitlines()) == 1
+
+
+def test_all_bad_settings_are_named_at_once() -> None:
+    code, output = run("try", "x", GOVERNOR_GATE__CONTRADICTIONS="9", GOVERNOR_LOG_LEVEL="loud")
+    assert code == 1
+    assert {line.split(": ")[1] for line in output.splitlines()} == {"GOVERNOR_GATE__CONTRADICTIONS", "GOVERNOR_LOG_LEVEL"}
+
+
+def test_stricter_threshold_is_taken(tmp_path: Path) -> None:
+    code, output = run("try", str(tmp_path / "missing.yaml"), GOVERNOR_GATE__CONTRADICTIONS="1", GOVERNOR_GATE__REQUIRE_TELEMETRY="true")
+    assert code == 1
+    assert "missing.yaml" in output
+    assert "GOVERNOR_" not in output
+
+
+def test_store_of_the_environment_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("{kind: Incident, metadata: {name: x}, spec: {service: a, severity: low, summary: b}}")
+    _, output = run("try", str(tmp_path / "x.yaml"), GOVERNOR_STORE=str(tmp_path / "nowhere.db"))
+    assert "nowhere.db" in output
