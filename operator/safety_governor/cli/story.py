@@ -169,17 +169,20 @@ def _tell_approval(incident: v1alpha1.Incident, console: Console, *, rehearsed: 
     console.print(
         Padding(f"until {gate.expires_at}; after that the incident expires, which is a denial. To decide:", (0, 0, 0, 10), expand=False)
     )
-    console.print(command_for(incident, gate), soft_wrap=True, markup=False, highlight=False)
+    console.print(commands_for(incident, gate), soft_wrap=True, markup=False, highlight=False)
 
 
-def command_for(incident: v1alpha1.Incident, gate: records.Gate) -> str:
-    """The kubectl command with which a person releases what is gated now."""
-    reason = ',"reason":"WHY, IN AT LEAST 20 CHARACTERS"' if gate.required_approval is values.Release.FORCE_OVERRIDE else ""
+def commands_for(incident: v1alpha1.Incident, gate: records.Gate) -> str:
+    """What a person types to release what is gated now, with the kubectl plugin and without it."""
+    where, name = incident.metadata.namespace, incident.metadata.name
+    overrides = gate.required_approval is values.Release.FORCE_OVERRIDE
+    reason = ',"reason":"WHY, IN AT LEAST 20 CHARACTERS"' if overrides else ""
     who = "'\"$(kubectl auth whoami -o jsonpath='{.status.userInfo.username}')\"'"
     body = (
         f'{{"spec":{{"approval":{{"decision":"{gate.required_approval}","planDigest":"{gate.plan_digest}","approver":"{who}"{reason}}}}}}}'
     )
-    return f"  kubectl -n {incident.metadata.namespace} patch incident {incident.metadata.name} --type=merge -p '{body}'"
+    plugin = f"kubectl incident {'override' if overrides else 'approve'} {name} -n {where}" + (' -m "WHY"' if overrides else "")
+    return f"  {plugin}\nor, without the plugin:\n  kubectl -n {where} patch incident {name} --type=merge -p '{body}'"
 
 
 def _tell_execution(status: v1alpha1.IncidentStatus, console: Console) -> None:
