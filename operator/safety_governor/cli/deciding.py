@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from rich.console import Console
-from rich.markup import escape
 from rich.prompt import Confirm
 
 from safety_governor.api import v1alpha1
@@ -92,7 +91,7 @@ class Deciding:
             return self._complain(f"the incident was changed meanwhile; look at it again: {error}")
         except errors.GovernorError as error:
             return self._complain(explained(str(error), request), code=EXIT_REFUSED)
-        self._console.print(f"[green]✓[/] {request.word} of {digests.short(gate.plan_digest)} by {escape(who)} is on record.")
+        self._console.print(f"[green]✓[/] {request.word} of {digests.short(gate.plan_digest)} by {story.plain(who)} is on record.")
         return await self._reaction(request, gate.plan_digest)
 
     def _is_confirmed(self, incident: v1alpha1.Incident, request: Request, who: str) -> bool:
@@ -101,7 +100,7 @@ class Deciding:
         if request.without_asking:
             return True
         story.tell(incident, self._console, rehearsed=True)
-        self._console.print(f"\nYou are [bold]{escape(who)}[/] on {escape(self._server)}.")
+        self._console.print(f"\nYou are [bold]{story.plain(who)}[/] on {story.plain(self._server)}.")
         if not self._console.is_terminal:
             self._complain("nobody is there to ask; say --yes, and --digest for the plan that you mean")
             return False
@@ -122,14 +121,14 @@ class Deciding:
                 self._console.print(f"The incident is [bold]{status.phase}[/].")
                 return EXIT_DONE
             if status.observed_generation >= incident.metadata.generation and status.approval:
-                self._console.print(f"The governor took note of it: {escape(status.approval.summary)}.")
+                self._console.print(f"The governor took note of it: {story.plain(status.approval.summary)}.")
                 return EXIT_DONE
             await asyncio.sleep(0.5)
         self._console.print("The operator has not reacted yet; `kubectl incident watch` tells when it does.")
         return EXIT_DONE
 
     def _complain(self, sentence: str, *, code: int = EXIT_ERROR) -> int:
-        self._console.print(f"[red]✗[/] {escape(sentence)}", soft_wrap=True)
+        self._console.print(f"[red]✗[/] {story.plain(sentence)}", soft_wrap=True)
         return code
 
     async def _patiently(self, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
@@ -148,7 +147,9 @@ class Deciding:
                 self._was_unready = True
                 pause = min(2.0, PATIENCE - waited) or PATIENCE
                 why = str(error).removesuffix("; the incident waits and is tried again")
-                self._console.print(f"[dim]The API server is not ready; trying again in {pause:.0f} s … ({escape(why)})[/]", soft_wrap=True)
+                self._console.print(
+                    f"[dim]The API server is not ready; trying again in {pause:.0f} s … ({story.plain(why)})[/]", soft_wrap=True
+                )
                 await asyncio.sleep(pause)
                 waited += pause
 

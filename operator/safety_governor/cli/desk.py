@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rich.console import Console
-from rich.markup import escape
 
 from safety_governor import bootstrap
 from safety_governor.api import v1alpha1
@@ -100,16 +99,16 @@ def _line(incident: v1alpha1.Incident) -> str:
     status = incident.status
     parts = [f"[bold]{status.phase}[/]"]
     if status.gate is not None:
-        parts.append(f"{status.gate.decision} ({escape(status.gate.reason)})")
+        parts.append(f"{status.gate.decision} ({story.plain(status.gate.reason)})")
     if status.approval is not None and status.approval.summary:
-        parts.append(escape(status.approval.summary))
+        parts.append(story.plain(status.approval.summary))
     if status.execution is not None and status.execution.held_because:
-        parts.append(f"held: {escape(status.execution.held_because)}")
+        parts.append(f"held: {story.plain(status.execution.held_because)}")
     if status.verification is not None:
-        parts.append(f"{status.verification.outcome}: {escape(status.verification.message)}")
+        parts.append(f"{status.verification.outcome}: {story.plain(status.verification.message)}")
     return "  ".join(parts)
 
 
 def _complain(console: Console, sentence: str) -> int:
-    console.print(f"[red]✗[/] {escape(sentence)}", soft_wrap=True)
+    console.print(f"[red]✗[/] {story.plain(sentence)}", soft_wrap=True)
     return deciding.EXIT_ERROR

@@ -183,6 +183,7 @@ class _Pauses:
         """It answers again."""
         self._since = None
         self._pause = _FIRST_PAUSE
+        self._unforeseen = 0
 
 
 def _expiry(status: v1alpha1.IncidentStatus) -> datetime | None:
