@@ -1,5 +1,7 @@
 """When a document has to do with a claim: by shared words, and contradiction needs fewer of them than support."""
 
+import concurrent.futures
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,3 +72,11 @@ def test_what_is_enough_to_support_is_enough_to_contradict(claim: str, text: str
 def test_longer_document_is_no_less_relevant(claim: str, text: str, more: str, stance: documents.Stance) -> None:
     short = relevance.concerns(claim, a_document(text=text, stance=stance.value))
     assert not short or relevance.concerns(claim, a_document(text=f"{text} {more}", stance=stance.value))
+
+
+def test_many_threads_find_the_same_words() -> None:
+    texts = [f"{word}ations of the {word}ing pools were exhaustedly restarted" for word in map("gener{}".format, range(400))]
+    alone = [relevance.words(text) for text in texts]
+    relevance._stem.cache_clear()
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(relevance.words, texts * 5)) == alone * 5

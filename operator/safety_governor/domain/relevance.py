@@ -5,6 +5,7 @@ for or against a claim must not: it is decided here, from the words alone. Contr
 missing one costs an outage and suspecting one too many costs a question to a person.
 """
 
+import functools
 import re
 
 import snowballstemmer
@@ -29,13 +30,19 @@ _EMPTY = frozenset(
     where whether which while who whom whose why will with within without would yet you your
     """.split()
 )
-_stemmer = snowballstemmer.stemmer("english")
+
+
+@functools.lru_cache(maxsize=65_536)
+def _stem(word: str) -> str:
+    # A stemmer keeps its state between calls and must not be shared by threads; what it answers may be.
+    stem: str = snowballstemmer.stemmer("english").stemWord(word)
+    return stem
 
 
 def words(text: str) -> frozenset[str]:
     """The stems of the words of a text that carry meaning; CamelCase counts as several words."""
     plain = (word.lower() for word in _WORD.findall(text))
-    return frozenset(_stemmer.stemWords([word for word in plain if word not in _EMPTY]))
+    return frozenset(_stem(word) for word in plain if word not in _EMPTY)
 
 
 def concerns(text: str, document: documents.Evidence, *, action: str | None = None) -> bool:
