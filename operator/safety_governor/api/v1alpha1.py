@@ -126,6 +126,12 @@ class IncidentStatus(values.Value):
     notifications: tuple[records.Notification, ...] = Field(default=(), max_length=16)
     """Messages about this incident in other systems."""
 
+    def with_action(self, action: records.Action) -> Self:
+        """The status with a later state of the action that was claimed last."""
+        assert self.execution is not None, "an action is claimed before it has a later state"  # noqa: S101
+        actions = (*self.execution.actions[:-1], action)
+        return self.model_copy(update={"execution": self.execution.model_copy(update={"actions": actions})})
+
 
 class Incident(values.Value):
     """An incident and the governor's way with it: kubectl apply starts it, status.gate shows the decision."""

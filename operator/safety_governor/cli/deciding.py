@@ -162,7 +162,7 @@ def _field(incident: v1alpha1.Incident) -> str:
 
 def _objection(incident: v1alpha1.Incident | None, request: Request) -> str:
     if incident is None:
-        return f"there is no incident {request.name!r} in namespace {request.namespace!r}; `kubectl get incidents -A` lists them all"
+        return story.missing(request.namespace, request.name)
     if incident.status.phase != lifecycle.Phase.AWAITING_APPROVAL or incident.status.gate is None:
         return f"{incident.key} is {incident.status.phase}; nobody is asked to decide about it (`kubectl incident why {request.name}` says more)"
     current = incident.status.gate.plan_digest

@@ -69,7 +69,7 @@ async def why(name: str, where: Where) -> int:
     except errors.GovernorError as error:
         return _complain(console, str(error))
     if incident is None:
-        return _complain(console, f"there is no incident {name!r} in namespace {namespace!r}; `kubectl get incidents -A` lists them all")
+        return _complain(console, story.missing(namespace, name))
     story.tell(incident, console)
     return deciding.EXIT_DONE
 

@@ -36,7 +36,7 @@ async def _from_cluster(reference: str, kubeconfig: str | None) -> v1alpha1.Inci
         raise ValueError(f"{reference!r} is not NAMESPACE/NAME, for example shop/payments-slow")
     found = await bootstrap.fetch_incident(namespace=namespace, name=name, kubeconfig=kubeconfig)
     if found is None:
-        raise ValueError(f"there is no incident {name!r} in namespace {namespace!r}; `kubectl get incidents -A` lists them all")
+        raise ValueError(story.missing(namespace, name))
     return found
 
 

@@ -29,6 +29,11 @@ def plain(text: str) -> str:
     return escape(text.translate(_UNSHOWN))
 
 
+def missing(namespace: str, name: str) -> str:
+    """What a person reads who asks for an incident that is not there."""
+    return f"there is no incident {name!r} in namespace {namespace!r}; `kubectl get incidents -A` lists them all"
+
+
 def tell(incident: v1alpha1.Incident, console: Console, *, rehearsed: bool = False) -> None:
     """Print the whole story; of a rehearsal without the command to decide, as there is nothing to decide about."""
     spec, status = incident.spec, incident.status

@@ -16,7 +16,7 @@ class Case:
     status: v1alpha1.IncidentStatus
     now: datetime
     rechecking: bool = False
-    """An approval was given: everything is read again, no agent is asked, and the digest must come out the same."""
+    """Something was released: the gate keeps the attempt, so that the digest comes out the same unless something changed."""
     give_up_reading: bool = False
     """Reading has failed for so long that people must be told: what cannot be read is recorded as unknown."""
 

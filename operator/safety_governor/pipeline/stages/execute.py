@@ -83,11 +83,6 @@ def claimed(status: v1alpha1.IncidentStatus) -> records.Action:
     return status.execution.actions[-1]
 
 
-def _settled(status: v1alpha1.IncidentStatus, action: records.Action) -> v1alpha1.IncidentStatus:
-    assert status.execution is not None  # noqa: S101
-    return status.model_copy(update={"execution": status.execution.model_copy(update={"actions": (action,)})})
-
-
 def _as_claimed(found: workloads.Workload, action: records.Action) -> bool:
     before = action.precondition
     return (found.uid, found.rollout.generation, found.template_hash) == (before.uid, before.generation, before.template_hash)
@@ -98,10 +93,10 @@ def _undecided(status: v1alpha1.IncidentStatus, action: records.Action, found: w
     name = f"{action.target.kind}/{action.target.name}"
     message = f"{name} {seen} after the action was claimed; whether it took effect is for a person to find out"
     ended = action.model_copy(update={"state": records.ActionState.INDETERMINATE, "message": message})
-    return _settled(status, ended).model_copy(update={"phase": lifecycle.Phase.INDETERMINATE})
+    return status.with_action(ended).model_copy(update={"phase": lifecycle.Phase.INDETERMINATE})
 
 
 def _refused(status: v1alpha1.IncidentStatus, action: records.Action, why: str) -> v1alpha1.IncidentStatus:
     message = values.clip(f"the API server refused the action, so nothing was changed: {why}", values.TEXT_LIMIT)
     ended = action.model_copy(update={"state": records.ActionState.FAILED, "message": message})
-    return _settled(status, ended).model_copy(update={"phase": lifecycle.Phase.FAILED})
+    return status.with_action(ended).model_copy(update={"phase": lifecycle.Phase.FAILED})

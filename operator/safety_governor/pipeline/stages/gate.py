@@ -100,7 +100,7 @@ class Gate:
             if not case.give_up_reading:
                 raise
             return None
-        return policies.PolicySet(read).conflicts(actions=plan.names, severity=case.incident.spec.severity)[:64]
+        return policies.PolicySet(read).conflicts(actions=plan.names, severity=case.incident.spec.severity)
 
     async def _previews(
         self, case: cases.Case, plan: plans.Plan, found: workloads.Workload | None

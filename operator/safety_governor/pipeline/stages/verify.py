@@ -39,11 +39,8 @@ class Verify:
 
     @staticmethod
     def _ended(case: cases.Case, action: records.Action, outcome: records.Outcome, sentence: str) -> outcomes.Outcome:
-        assert case.status.execution is not None  # noqa: S101
         done = action.model_copy(update={"state": records.ActionState.DONE, "done_at": case.now, "message": sentence})
-        execution = case.status.execution.model_copy(update={"actions": (*case.status.execution.actions[:-1], done)})
         verification = records.Verification(outcome=outcome, message=sentence, started_at=action.claimed_at, finished_at=case.now)
-        status = case.status.model_copy(update={"execution": execution, "verification": verification})
-        if outcome is not records.Outcome.VERIFIED:
-            return outcomes.Halt(status=status.model_copy(update={"phase": lifecycle.Phase.INDETERMINATE}))
-        return outcomes.Halt(status=status.model_copy(update={"phase": lifecycle.Phase.RESOLVED}))
+        status = case.status.with_action(done).model_copy(update={"verification": verification})
+        phase = lifecycle.Phase.RESOLVED if outcome is records.Outcome.VERIFIED else lifecycle.Phase.INDETERMINATE
+        return outcomes.Halt(status=status.model_copy(update={"phase": phase}))
