@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from safety_governor.adapters import assumed, clock, document_files, offline
+from safety_governor.adapters import assumed, clock, document_files, journal, offline, webhooks
 from safety_governor.adapters.embedded import EmbeddedKnowledge
-from safety_governor.adapters.kubernetes import api, approval_guard, guardrails, incidents, lease, preflight, workloads
+from safety_governor.adapters.kubernetes import actuator, api, approval_guard, guardrails, incidents, lease, preflight, workloads
 from safety_governor.adapters.kubernetes import desk as desks
 from safety_governor.api import v1alpha1
-from safety_governor.pipeline import attendant, in_flight, ports, runner
+from safety_governor.domain import verification
+from safety_governor.pipeline import actuation, attendant, display, guarding, ports, register, runner
 from safety_governor.pipeline.stages import approve, claim, compress, execute, gate, plan, stress, verify
 from safety_governor.settings import Settings
 
@@ -24,6 +25,9 @@ class Operator:
     lease: lease.Lease
     guard: approval_guard.ApprovalGuard
     credentials: Callable[[], Awaitable[api.Credentials]]
+    prepare: Callable[[], Awaitable[None]]
+    """To be awaited when the Lease is won and before the first incident is attended."""
+    display: display.Display
 
 
 @asynccontextmanager
@@ -47,57 +51,81 @@ async def operator(settings: Settings, *, kubeconfig: str | None, on_guard: Call
         guard = approval_guard.ApprovalGuard(
             connection, namespace=settings.namespace, on_change=on_guard, every=settings.guard_interval.total_seconds()
         )
-        acting = in_flight.InFlight()
-        stages = _stages(
-            settings,
-            knowledge=knowledge,
+        record = journal.Journal.open(settings.journal)
+        stack.callback(record.close)
+        past = register.Register()
+        stored = incidents.ClusterIncidents(connection, reporter=settings.identity, namespace=settings.watch_namespace)
+        policies = guardrails.ClusterGuardrails(connection, namespace=settings.watch_namespace)
+        outside = _Outside(
             targets=workloads.ClusterWorkloads(connection),
-            rails=guardrails.ClusterGuardrails(connection),
+            actuator=actuation.Actuation(
+                cluster=actuator.ClusterActuator(connection), automation=webhooks.Webhooks(settings.webhooks, now=time.now)
+            ),
+            rails=policies,
             fence=leadership,
             guard=guard,
-            acting=acting,
+            journal=record,
         )
+
+        async def prepare() -> None:
+            past.remember(record.past(since=time.now() - register.KEPT))
+            for incident in await stored.list_all():
+                past.learn(incident)
+
         yield Operator(
             attendant=attendant.Attendant(
-                incidents=incidents.ClusterIncidents(connection, reporter=settings.identity),
-                runner=runner.Runner(stages=stages, clock=time),
+                incidents=stored,
+                runner=runner.Runner(stages=_stages(settings, knowledge=knowledge, outside=outside, past=past), clock=time),
                 clock=time,
-                acting=acting,
+                past=past,
                 patience=settings.patience,
             ),
             lease=leadership,
             guard=guard,
             credentials=connection.credentials,
+            prepare=prepare,
+            display=display.Display(policies=policies, past=past, ceilings=settings.ceilings, clock=time),
         )
 
 
-def _stages(
-    settings: Settings,
-    *,
-    knowledge: ports.Knowledge,
-    targets: ports.Workloads,
-    rails: ports.Guardrails,
-    fence: ports.Fence,
-    guard: ports.ApprovalGuard,
-    acting: in_flight.InFlight,
-) -> runner.Stages:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outside:
+    """What the stages need of the cluster."""
+
+    targets: ports.Workloads
+    actuator: ports.Actuator
+    rails: ports.Guardrails
+    fence: ports.Fence
+    guard: ports.ApprovalGuard
+    journal: ports.Journal
+
+
+def _stages(settings: Settings, *, knowledge: ports.Knowledge, outside: _Outside, past: register.Register) -> runner.Stages:
     agent = offline.OfflineAgent(knowledge)
+    guard = guarding.Guarding(
+        rails=outside.rails, actuator=outside.actuator, past=past, ceilings=settings.ceilings, own_namespace=settings.namespace
+    )
+    watch = verification.Watch(
+        timeout_seconds=int(settings.verify_timeout.total_seconds()), soak_seconds=int(settings.verify_soak.total_seconds())
+    )
     return runner.Stages(
         plan=plan.Plan(agent=agent, knowledge=knowledge),
         stress=stress.Stress(agent=agent, knowledge=knowledge),
         compress=compress.Compress(),
         gate=gate.Gate(
             knowledge=knowledge,
-            targets=targets,
-            rails=rails,
+            targets=outside.targets,
+            actuator=outside.actuator,
+            guard=guard,
             thresholds=settings.gate,
-            own_namespace=settings.namespace,
             expiry=settings.approval_expiry,
         ),
-        approve=approve.Approve(guard=guard),
-        claim=claim.Claim(targets=targets, rails=rails, fence=fence, acting=acting),
-        execute=execute.Execute(targets=targets, rails=rails, fence=fence, acting=acting, own_namespace=settings.namespace),
-        verify=verify.Verify(targets=targets, timeout=settings.verify_timeout),
+        approve=approve.Approve(guard=outside.guard),
+        claim=claim.Claim(targets=outside.targets, guard=guard, past=past, fence=outside.fence, watch=watch),
+        execute=execute.Execute(
+            targets=outside.targets, actuator=outside.actuator, guard=guard, past=past, fence=outside.fence, journal=outside.journal
+        ),
+        verify=verify.Verify(targets=outside.targets, knowledge=knowledge, journal=outside.journal),
     )
 
 
@@ -105,10 +133,9 @@ def rehearsal(settings: Settings, knowledge: ports.Knowledge) -> tuple[runner.Ru
     """The pipeline without a cluster: the target is assumed to exist and its namespace to allow restarts."""
     time = clock.SystemClock()
     cluster = assumed.AssumedCluster()
-    stages = _stages(
-        settings, knowledge=knowledge, targets=cluster, rails=cluster, fence=cluster, guard=cluster, acting=in_flight.InFlight()
-    )
-    return runner.Runner(stages=stages, clock=time), time.now
+    # It guards no approval and keeps no journal; nothing is ever released in a rehearsal.
+    outside = _Outside(targets=cluster, actuator=cluster, rails=cluster, fence=cluster, guard=cluster, journal=cluster)
+    return runner.Runner(stages=_stages(settings, knowledge=knowledge, outside=outside, past=register.Register()), clock=time), time.now
 
 
 def open_store(path: Path, *, create: bool = False) -> EmbeddedKnowledge:

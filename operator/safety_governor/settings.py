@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from safety_governor.domain import checks, guardrails
+from safety_governor.domain import checks, guardrails, hooks
 
 
 def _data_home() -> Path:
@@ -42,8 +42,16 @@ class Settings(BaseSettings):
     """Thresholds of the gate; they can only be made stricter."""
     approval_expiry: timedelta = Field(default=guardrails.DEFAULT_EXPIRY, gt=timedelta(0), le=guardrails.DEFAULT_EXPIRY)
     """How long people may take to decide; a RemediationPolicy may shorten it."""
-    verify_timeout: timedelta = Field(default=timedelta(minutes=10), gt=timedelta(0))
-    """After this a rollout that is still going on is inconclusive."""
+    verify_timeout: timedelta = Field(default=timedelta(minutes=10), ge=timedelta(seconds=1))
+    """After this a rollout that is still going on is inconclusive; a RemediationPolicy may shorten it. Whole seconds."""
+    verify_soak: timedelta = Field(default=timedelta(minutes=1), ge=timedelta(0))
+    """So long must everything go well after a rollout; a RemediationPolicy may lengthen it. Whole seconds."""
+    ceilings: guardrails.Ceilings = guardrails.Ceilings()
+    """What no RemediationPolicy can allow more than, over all namespaces."""
+    journal: Path = Field(default_factory=lambda: _data_home() / "journal.jsonl")
+    """The file in which every action is on record before the cluster is touched. It must outlive the process."""
+    webhooks: dict[str, hooks.Endpoint] = Field(default_factory=dict)
+    """Automation that runbooks may call, by the name that they use: GOVERNOR_WEBHOOKS='{"NAME": {"url": …, "secret_file": …}}'."""
     guard_interval: timedelta = Field(default=timedelta(minutes=2), ge=timedelta(seconds=1), le=timedelta(minutes=4))
     """How often it is proved that the API server refuses forbidden approvals."""
     patience: timedelta = timedelta(minutes=2)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from safety_governor.adapters.offline import OfflineAgent
-from safety_governor.domain import answers, briefs, documents, errors, plans
+from safety_governor.domain import answers, briefs, documents, errors, resolution
 from support.builders import ACTION, CONTRADICTIONS, LEAK, POOL, SERVICE, a_policy, a_runbook, evidence
 from support.fakes import FakeKnowledge
 
@@ -33,7 +33,7 @@ async def proposed(knowledge: FakeKnowledge, brief: briefs.Brief | None = None) 
 
 async def doubted(knowledge: FakeKnowledge, brief: briefs.Brief | None = None) -> tuple[answers.StressAnswer, frozenset[str]]:
     """Its second look at the default plan, read as strictly as any agent's answer, and what it has seen."""
-    plan = plans.resolve(await proposed(knowledge), knowledge.of(documents.Runbook), service=SERVICE)
+    plan = resolution.resolve(await proposed(knowledge), knowledge.of(documents.Runbook), service=SERVICE)
     reply = await OfflineAgent(knowledge).stress(brief or a_brief(), plan)
     read = answers.read_stress(reply.answer, claims=plan.claims)
     assert isinstance(read, answers.StressAnswer), read
@@ -195,7 +195,7 @@ class TestSecondLook:
 
 async def test_store_that_is_down_is_an_error_and_never_an_empty_answer(knowledge: FakeKnowledge) -> None:
     agent = OfflineAgent(knowledge)
-    plan = plans.resolve(await proposed(knowledge), knowledge.of(documents.Runbook), service=SERVICE)
+    plan = resolution.resolve(await proposed(knowledge), knowledge.of(documents.Runbook), service=SERVICE)
     knowledge.down = "the store does not answer"
     with pytest.raises(errors.KnowledgeUnavailableError):
         await agent.propose(a_brief())

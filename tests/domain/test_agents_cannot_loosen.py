@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from domain import strategies
 from domain.builders import ACTION, CLAIM, SERVICE, a_document, a_policy, a_runbook, judged, some_rules
-from safety_governor.domain import answers, authorities, documents, facts, guardrails, ledger, plans, policies, values, verdicts
+from safety_governor.domain import answers, authorities, documents, facts, guardrails, ledger, plans, policies, resolution, values, verdicts
 
 SECOND_CLAIM = "Memory of checkout grows after every deploy"
 CLAIMS = (CLAIM, SECOND_CLAIM)
@@ -31,7 +31,7 @@ def decided(
     """What the stages do, without their ports: everything but the two answers is the world's."""
     proposal = answers.read_proposal(plan_answer)
     assert isinstance(proposal, plans.Proposal)
-    plan = plans.resolve(proposal, RUNBOOKS, service=SERVICE)
+    plan = resolution.resolve(proposal, RUNBOOKS, service=SERVICE)
     second = answers.read_stress(stress_answer, claims=plan.claims)
     assert isinstance(second, answers.StressAnswer)
 

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from domain.builders import ACTION, SERVICE, a_proposal, a_runbook, a_step
-from safety_governor.domain import documents, plans, values
+from safety_governor.domain import documents, plans, resolution, values
 
 Resolution = plans.Resolution
 ActionType = values.ActionType
@@ -36,7 +36,7 @@ RESOLUTIONS: dict[str, tuple[str | None, Sequence[documents.Runbook], Resolution
 
 @pytest.mark.parametrize(("action", "runbooks", "expected"), RESOLUTIONS.values(), ids=RESOLUTIONS.keys())
 def test_resolution(action: str | None, runbooks: Sequence[documents.Runbook], expected: Resolution) -> None:
-    plan = plans.resolve(a_proposal(action), runbooks, service=SERVICE)
+    plan = resolution.resolve(a_proposal(action), runbooks, service=SERVICE)
     assert plan.resolution is expected
     assert bool(plan.resolution_detail) is (expected is not Resolution.RESOLVED)
     assert plan.action == action
@@ -52,13 +52,13 @@ def test_resolution(action: str | None, runbooks: Sequence[documents.Runbook], e
     ids=[sentence for sentence, row in RESOLUTIONS.items() if row[2] not in (Resolution.RESOLVED, Resolution.UNSUPPORTED_STEP)],
 )
 def test_unresolved_plan_has_no_steps(action: str | None, runbooks: Sequence[documents.Runbook]) -> None:
-    plan = plans.resolve(a_proposal(action), runbooks, service=SERVICE)
+    plan = resolution.resolve(a_proposal(action), runbooks, service=SERVICE)
     assert (plan.steps, plan.runbook, plan.runbook_digest) == ((), None, None)
 
 
 def test_steps_come_from_the_runbook() -> None:
     runbook = a_runbook(steps=[a_step(parameters={"timeout": "5m"}, text="Restart"), a_step()])
-    plan = plans.resolve(a_proposal(), [runbook], service=SERVICE)
+    plan = resolution.resolve(a_proposal(), [runbook], service=SERVICE)
     assert [(one.id, one.type, one.parameters, one.text) for one in plan.steps] == [
         ("step-1", ActionType.ROLLOUT_RESTART, {"timeout": "5m"}, "Restart"),
         ("step-2", ActionType.ROLLOUT_RESTART, {}, ""),
@@ -68,33 +68,33 @@ def test_steps_come_from_the_runbook() -> None:
 def test_alternative_of_a_runbook_may_be_proposed() -> None:
     remediations = tuple(documents.Remediation(action=name, steps=(a_step(text=name),)) for name in ("recommended", "alternative"))
     runbook = a_runbook("recommended", remediations=remediations)
-    assert plans.resolve(a_proposal("alternative"), [runbook], service=SERVICE).steps[0].text == "alternative"
+    assert resolution.resolve(a_proposal("alternative"), [runbook], service=SERVICE).steps[0].text == "alternative"
 
 
 def test_first_trusted_runbook_that_knows_the_action_wins() -> None:
-    plan = plans.resolve(a_proposal(), [a_runbook("other", id="rb-0"), a_runbook(id="rb-1"), a_runbook(id="rb-2")], service=SERVICE)
+    plan = resolution.resolve(a_proposal(), [a_runbook("other", id="rb-0"), a_runbook(id="rb-1"), a_runbook(id="rb-2")], service=SERVICE)
     assert plan.runbook == "rb-1"
 
 
 def test_changed_runbook_leads_to_another_digest() -> None:
-    first = plans.resolve(a_proposal(), [a_runbook()], service=SERVICE)
-    second = plans.resolve(a_proposal(), [a_runbook(body="Changed.")], service=SERVICE)
+    first = resolution.resolve(a_proposal(), [a_runbook()], service=SERVICE)
+    second = resolution.resolve(a_proposal(), [a_runbook(body="Changed.")], service=SERVICE)
     assert first.runbook_digest != second.runbook_digest
 
 
 def test_plan_with_one_step_for_people_is_manual_as_a_whole() -> None:
     runbook = a_runbook(steps=[a_step(), a_step(ActionType.MANUAL)])
-    assert plans.resolve(a_proposal(), [runbook], service=SERVICE).is_manual
-    assert not plans.resolve(a_proposal(), [a_runbook()], service=SERVICE).is_manual
+    assert resolution.resolve(a_proposal(), [runbook], service=SERVICE).is_manual
+    assert not resolution.resolve(a_proposal(), [a_runbook()], service=SERVICE).is_manual
 
 
 def test_policies_may_forbid_the_action_and_the_types_of_its_steps() -> None:
-    assert plans.resolve(a_proposal(), [a_runbook()], service=SERVICE).names == (ACTION, "RolloutRestart")
-    assert plans.resolve(a_proposal(None), [], service=SERVICE).names == ()
+    assert resolution.resolve(a_proposal(), [a_runbook()], service=SERVICE).names == (ACTION, "RolloutRestart")
+    assert resolution.resolve(a_proposal(None), [], service=SERVICE).names == ()
 
 
 def test_long_rationale_is_cut() -> None:
-    plan = plans.resolve(a_proposal(rationale="x" * 4000), [a_runbook()], service=SERVICE)
+    plan = resolution.resolve(a_proposal(rationale="x" * 4000), [a_runbook()], service=SERVICE)
     assert len(plan.rationale) == values.TEXT_LIMIT
 
 

@@ -269,42 +269,41 @@ class TestGuard:
 
 class TestHeld:
     async def test_approved_and_held_goes_on_when_it_is_resumed(self, asked: World) -> None:
-        del asked.workloads.stored[SERVICE]
-        asked.workloads.deploy(SERVICE, paused=True)
+        asked.rails.change(suspend=True)
         asked.decide("APPROVE")
         outcome = await asked.step()
         assert isinstance(outcome, outcomes.Wait)
         assert asked.status.phase == Phase.GATED
-        asked.workloads.deploy(SERVICE)
+        asked.rails.change(suspend=False)
         await asked.steps()
         assert asked.status.phase == Phase.RESOLVED
 
     async def test_approval_that_was_held_too_long_is_asked_about_anew(self, asked: World) -> None:
-        asked.workloads.deploy(SERVICE, paused=True)
+        asked.rails.change(suspend=True)
         asked.decide("APPROVE")
         await asked.step()
         asked.clock.advance(minutes=16)
-        asked.workloads.deploy(SERVICE)
+        asked.rails.change(suspend=False)
         await asked.steps()
         assert asked.status.phase == Phase.AWAITING_APPROVAL
         assert "more than 15 minutes ago" in refusals(asked)[0].why
         assert asked.workloads.effects == []
 
     async def test_question_that_is_asked_anew_is_held_by_nothing(self, asked: World) -> None:
-        asked.workloads.deploy(SERVICE, paused=True)
+        asked.rails.change(suspend=True)
         asked.decide("APPROVE")
         await asked.step()
         assert asked.status.execution is not None
-        assert "paused" in asked.status.execution.held_because
+        assert "suspended" in asked.status.execution.held_because
         asked.workloads.deploy(SERVICE, image="v2")
         await asked.steps()
         assert asked.status.phase == Phase.AWAITING_APPROVAL
         assert asked.status.execution is None
 
     async def test_clean_incident_that_was_held_is_judged_anew_when_the_world_changed(self, world: World) -> None:
-        world.workloads.deploy(SERVICE, paused=True)
+        world.rails.change(suspend=True)
         await world.step()
-        world.workloads.deploy(SERVICE)
+        world.rails.change(suspend=False)
         world.knowledge.put(*CONTRADICTIONS)
         await world.steps()
         assert world.status.phase == Phase.AWAITING_APPROVAL

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from safety_governor.domain import approvals, lifecycle
-from safety_governor.pipeline import in_flight
 from support.builders import CONTRADICTIONS, SERVICE, World, a_policy, evidence
 
 PERMITTED = {"bob", "carol"}
@@ -205,9 +204,9 @@ class Lifecycle(RuleBasedStateMachine):
     @rule()
     def restart_operator(self) -> None:
         """Everything that only a process knows is gone."""
-        fresh = in_flight.InFlight()
-        self.world.stages.claim._acting = fresh
-        self.world.stages.execute._acting = fresh
+        self.world.past._reserved.clear()
+        self.world.past._past.clear()
+        self.world.past.learn(self.world.incident)
 
     @precondition(lambda self: not self.world.incident.is_finished)
     @rule(how=st.sampled_from(["abort", "alert_resolved", "mode"]), really=st.integers(0, 12))

@@ -142,10 +142,10 @@ WORLDS: dict[str, tuple[Callable[[World], None], dict[str, Any], str, str]] = {
     "the remediation has more steps than one": (
         lambda world: world.knowledge.put(a_runbook(steps=2)),
         {},
-        "ActionUnresolved",
-        Phase.BLOCKED,
+        "NoFindings",
+        Phase.EXECUTING,
     ),
-    "a step is of a kind that cannot be carried out": (
+    "a step lacks a parameter": (
         lambda world: world.knowledge.put(a_runbook(remediations=[{"action": ACTION, "steps": [{"type": "Scale"}]}])),
         {},
         "ActionUnresolved",

@@ -6,8 +6,8 @@ from pydantic import JsonValue
 from pydantic.alias_generators import to_camel
 
 from safety_governor.api import v1alpha1
-from safety_governor.domain import approvals, checks, documents
-from safety_governor.pipeline import in_flight, outcomes, runner
+from safety_governor.domain import approvals, checks, documents, guardrails, verification
+from safety_governor.pipeline import guarding, outcomes, register, runner
 from safety_governor.pipeline.stages import approve, claim, compress, execute, gate, plan, stress, verify
 from support import fakes
 
@@ -86,7 +86,13 @@ class World:
         self.rails = fakes.FakeGuardrails()
         self.guard = fakes.FakeGuard()
         self.fence = fakes.FakeFence()
-        self.acting = in_flight.InFlight()
+        self.journal = fakes.FakeJournal()
+        self.past = register.Register()
+        self.ceilings = guardrails.Ceilings()
+        self.workloads.clock = self.clock
+        self.guarded = guarding.Guarding(
+            rails=self.rails, actuator=self.workloads, past=self.past, ceilings=self.ceilings, own_namespace=OWN_NAMESPACE
+        )
         self.stages = runner.Stages(
             plan=plan.Plan(agent=self.agent, knowledge=self.knowledge),
             stress=stress.Stress(agent=self.agent, knowledge=self.knowledge),
@@ -94,16 +100,23 @@ class World:
             gate=gate.Gate(
                 knowledge=self.knowledge,
                 targets=self.workloads,
-                rails=self.rails,
+                actuator=self.workloads,
+                guard=self.guarded,
                 thresholds=checks.Thresholds(**thresholds),
-                own_namespace=OWN_NAMESPACE,
             ),
             approve=approve.Approve(guard=self.guard),
-            claim=claim.Claim(targets=self.workloads, rails=self.rails, fence=self.fence, acting=self.acting),
-            execute=execute.Execute(
-                targets=self.workloads, rails=self.rails, fence=self.fence, acting=self.acting, own_namespace=OWN_NAMESPACE
+            claim=claim.Claim(
+                targets=self.workloads, guard=self.guarded, past=self.past, fence=self.fence, watch=verification.Watch(soak_seconds=0)
             ),
-            verify=verify.Verify(targets=self.workloads),
+            execute=execute.Execute(
+                targets=self.workloads,
+                actuator=self.workloads,
+                guard=self.guarded,
+                past=self.past,
+                fence=self.fence,
+                journal=self.journal,
+            ),
+            verify=verify.Verify(targets=self.workloads, knowledge=self.knowledge, journal=self.journal),
         )
         self.runner = runner.Runner(stages=self.stages, clock=self.clock)
 
@@ -139,7 +152,7 @@ class World:
     async def step(self, *, give_up_reading: bool = False) -> outcomes.Outcome:
         """One pass, and what it answers put on record."""
         outcome = await self.runner.advance(self.incident, give_up_reading=give_up_reading)
-        self.incidents.put(self.incident.model_copy(update={"status": outcome.status}))
+        self.past.learn(self.incidents.put(self.incident.model_copy(update={"status": outcome.status})))
         return outcome
 
     async def steps(self, *, limit: int = 20) -> list[outcomes.Outcome]:

@@ -7,7 +7,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from safety_governor.api import v1alpha1
-from safety_governor.domain import briefs, changes, digests, documents, errors, guardrails, plans, relevance, rollouts, telemetry, workloads
+from safety_governor.domain import (
+    actions,
+    briefs,
+    digests,
+    documents,
+    errors,
+    guardrails,
+    journal,
+    plans,
+    relevance,
+    requests,
+    rollouts,
+    telemetry,
+    workloads,
+)
 from safety_governor.domain.documents import Hit
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -159,6 +173,9 @@ class FakeIncidents:
             raise self.unreadable.pop(0)
         return self.stored.get((namespace, name))
 
+    async def list_all(self) -> Sequence[v1alpha1.Incident]:
+        return list(self.stored.values())
+
     async def record_status(self, incident: v1alpha1.Incident, status: v1alpha1.IncidentStatus) -> v1alpha1.Incident:
         if self.failures:
             raise self.failures.pop(0)
@@ -173,48 +190,127 @@ class FakeIncidents:
 
 
 class FakeWorkloads:
-    """Deployments of one namespace. A restart rolls out at once unless `slow`; every effect is kept in `effects`."""
+    """Targets of one namespace, and the hands that touch them. What is asked for happens at once unless `slow`; every effect is kept."""
 
     def __init__(self) -> None:
         self.stored: dict[str, workloads.Workload] = {}
+        self.revisions: dict[str, list[workloads.Revision]] = {}
+        self.pods: dict[str, list[workloads.Pod]] = {}
+        self.jobs: dict[str, workloads.Job] = {}
+        self.job_templates: dict[str, workloads.JobTemplate] = {}
+        self.autoscaler = ""
+        self.other_nodes = 2
+        self.executor_exists = True
         self.effects: list[str] = []
+        self.tried: list[requests.Request] = []
+        self.crashes = False
+        """Whether new pods crash-loop."""
         self.slow = False
         self.refusal = ""
         self.down = ""
         self.preview_refusal = ""
+        self.disruption = ""
+        self.clock: FakeClock | None = None
 
     def deploy(self, name: str, *, image: str = "v1", **changed: object) -> None:
         """Create it or change its template; a name that is deployed again keeps its uid."""
         version = int(self.stored[name].resource_version) + 1 if name in self.stored else 1
         rollout = rollouts.Observed(generation=version, observed_generation=version, replicas=1, updated=1, available=1)
+        template = {"spec": {"image": image}}
         known = {"kind": "Deployment", "name": name, "uid": f"uid-{name}", "rollout": rollout, "resource_version": str(version)}
-        self.stored[name] = workloads.Workload.model_validate({**known, "template_hash": digests.digest(image), **changed})
+        known |= {"generation": version, "template_hash": digests.digest(template), "replicas": 1, "body": {"spec": {"template": template}}}
+        self.stored[name] = workloads.Workload.model_validate({**known, **changed})
+        revision = workloads.Revision(name=f"{name}-{version}", number=version, template=template, template_hash=digests.digest(template))
+        kept = [one for one in self.revisions.get(name, []) if one.template_hash != revision.template_hash]
+        self.revisions[name] = [revision, *kept]
+        self.pods[name] = [self.pod(name, version)]
+
+    def pod(self, name: str, version: int, **changed: object) -> workloads.Pod:
+        now = self.clock.now() if self.clock else NOON
+        known = {"name": f"{name}-{version}", "uid": f"{name}-{version}", "created_at": now, "ready": True, "ready_since": now}
+        if self.crashes:
+            known |= {"ready": False, "restarts": 3, "waiting": "CrashLoopBackOff", "last_ended_at": now, "last_ended_reason": "Error"}
+        return workloads.Pod.model_validate({**known, **changed})
 
     def touch(self, name: str) -> None:
         """Somebody writes its status or a label: another resourceVersion of the same generation."""
         present = self.stored[name]
         self.stored[name] = present.model_copy(update={"resource_version": str(int(present.resource_version) + 1)})
 
-    async def find(self, namespace: str, target: plans.Target) -> workloads.Workload | None:
+    async def look(
+        self, namespace: str, target: plans.Target, *, step: plans.Step | None = None, key: str = ""
+    ) -> workloads.Scene | None:
         if self.down:
             raise errors.ClusterUnavailableError(self.down, retry_after=7)
-        return self.stored.get(target.name)
+        found = self.stored.get(target.name)
+        if found is None:
+            return None
+        return workloads.Scene(
+            target=found,
+            executor_exists=self.executor_exists,
+            pods=tuple(self.pods.get(target.name, ())),
+            revisions=tuple(self.revisions.get(target.name, ())),
+            autoscaler=self.autoscaler,
+            other_nodes=self.other_nodes,
+            job_template=self.job_templates.get(step.parameters.get("template", "")) if step is not None else None,
+            job=self.jobs.get(key),
+        )
 
-    async def preview(self, namespace: str, workload: workloads.Workload, step: plans.Step) -> changes.Preview:
+    async def dry_run(self, namespace: str, request: requests.Request) -> Mapping[str, Any]:
+        self.tried.append(request)
+        if isinstance(request, requests.Evict) and self.disruption:
+            raise errors.DisruptionRefusedError(self.disruption)
         if self.preview_refusal:
             raise errors.ClusterRefusedError(self.preview_refusal)
-        return changes.Preview(step=step.id, summary=f"replaces every pod of {workload.name}")
+        return {}
 
-    async def restart(self, namespace: str, workload: workloads.Workload, *, key: str, incident: str, at: datetime) -> None:
+    async def act(self, namespace: str, request: requests.Request) -> None:
         if self.refusal:
             raise errors.ClusterRefusedError(self.refusal)
-        present = self.stored.get(workload.name)
-        if present is None or present.resource_version != workload.resource_version:
+        match request:
+            case requests.Patch(name=name, body=body):
+                self._patch(name, request, dict(body) if isinstance(body, Mapping) else _merged(body))
+            case requests.Evict(pod=pod, uid=uid):
+                self._evict(pod, uid)
+            case requests.Create(body=body):
+                marks = body["metadata"]["annotations"]
+                key = marks["safetygovernor.io/last-action"]
+                self.effects.append(key)
+                self.jobs[key] = workloads.Job(name=request.name, state=workloads.JobState.COMPLETE, marks=marks)
+            case requests.Call(key=key):
+                self.effects.append(key)
+
+    def _patch(self, name: str, request: requests.Patch, body: dict[str, Any]) -> None:
+        present = self.stored.get(name)
+        if present is None or present.resource_version != body["metadata"]["resourceVersion"]:
             raise errors.ConflictError("the workload was changed since")
-        self.effects.append(key)
-        self.deploy(workload.name, image=f"{present.template_hash} restarted at {at}", uid=present.uid, last_action=key)
+        marks = body["metadata"]["annotations"]
+        self.effects.append(next(text for name, text in marks.items() if name.endswith(("last-action", *"0123456789abcdef"))))
+        spec = body.get("spec", {})
+        kept = {"uid": present.uid, "marks": {**present.marks, **marks}, "kind": present.kind, "replicas": present.replicas}
+        kept["unschedulable"] = present.unschedulable
+        if "replicas" in spec:
+            kept["replicas"] = spec["replicas"]
+        if "unschedulable" in spec:
+            kept["unschedulable"] = bool(spec["unschedulable"])
+        template = spec.get("template")
+        before = present.body["spec"]["template"]["spec"]["image"]
+        if template is None or "spec" in template:
+            image = (template or {}).get("spec", {}).get("image", before)
+        else:
+            image = f"{before} restarted at {template['metadata']['annotations']['kubectl.kubernetes.io/restartedAt']}"
+        self.deploy(name, image=image, **kept)
         if self.slow:
-            self.progress(workload.name, updated=0)
+            self.progress(name, updated=0)
+
+    def _evict(self, pod: str, uid: str) -> None:
+        for name, pods in self.pods.items():
+            if any(one.uid == uid for one in pods):
+                self.effects.append(uid)
+                number = len(self.effects) + 100
+                self.pods[name] = [one for one in pods if one.uid != uid] + [self.pod(name, number)]
+                return
+        raise errors.ConflictError(f"there is no pod {pod} of that uid")
 
     def progress(self, name: str, **figures: object) -> None:
         """How far the rollout is now."""
@@ -222,12 +318,39 @@ class FakeWorkloads:
         self.stored[name] = present.model_copy(update={"rollout": present.rollout.model_copy(update=figures)})
 
 
+def _merged(patch: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A JSON patch of ours as the object that it leads to."""
+    found = {one["path"]: one["value"] for one in patch}
+    metadata = {"resourceVersion": found["/metadata/resourceVersion"], "annotations": found["/metadata/annotations"]}
+    return {"metadata": metadata, "spec": {"template": found["/spec/template"]}}
+
+
+class FakeJournal:
+    """Keeps intents and ends; `full` is why it cannot."""
+
+    def __init__(self) -> None:
+        self.intents: list[journal.Intent] = []
+        self.ends: list[journal.End] = []
+        self.full = ""
+
+    async def intend(self, intent: journal.Intent) -> None:
+        if self.full:
+            raise errors.JournalUnavailableError(self.full)
+        if intent.key not in {one.key for one in self.intents}:
+            self.intents.append(intent)
+
+    async def end(self, end: journal.End) -> None:
+        if self.full:
+            raise errors.JournalUnavailableError(self.full)
+        self.ends.append(end)
+
+
 class FakeGuardrails:
     """RemediationPolicies by name; the namespace has opted in with one that allows restarts."""
 
     def __init__(self) -> None:
         self.policies: dict[str, guardrails.Guardrails] = {
-            "default": guardrails.Guardrails(allowed_actions=tuple(sorted(plans.EXECUTABLE)))
+            "default": guardrails.Guardrails(allowed_actions=tuple(sorted(actions.EXECUTABLE)))
         }
 
     def change(self, name: str = "default", **rules: object) -> None:

@@ -108,4 +108,4 @@ def _is_counted(request: web.Request) -> bool:
     """Whether it changes something that an incident is about; what is only tried in a dry run changes nothing."""
     if request.method not in ("POST", "PUT", "PATCH", "DELETE") or "dryRun" in request.query:
         return False
-    return not request.path.endswith(_UNCOUNTED) and "/leases/" not in request.path
+    return not request.path.endswith(_UNCOUNTED) and "/leases/" not in request.path and "/remediationpolicies/" not in request.path

@@ -22,6 +22,9 @@ class OperatorProcess:
             "KUBECONFIG": str(kubeconfig),
             "GOVERNOR_STORE": str(store),
             "GOVERNOR_HEALTH_ADDRESS": "",
+            # What is about the watch after a rollout says so; the others need not wait for it.
+            "GOVERNOR_VERIFY_SOAK": "PT0S",
+            "GOVERNOR_JOURNAL": str(log.with_suffix(".journal.jsonl")),
             **{f"GOVERNOR_{name.upper()}": text for name, text in settings.items()},
         }
         self._process: subprocess.Popen[bytes] | None = None

@@ -145,9 +145,9 @@ class Shop:
         return "" if code == 200 else str(answer["message"])
 
     def writes(self, since: int) -> list[dict[str, Any]]:
-        """Mutating requests of the operator about this namespace since the mark, Events not counted."""
+        """Mutating requests of the operator about this namespace since the mark; Events and what is only shown are not counted."""
         found = mutating_requests(self.cluster.audit_events(since), username=self.cluster.username("operator"), namespace=self.namespace)
-        return [one for one in found if one["objectRef"]["resource"] not in ("events", "leases")]
+        return [one for one in found if one["objectRef"]["resource"] not in ("events", "leases", "remediationpolicies")]
 
     def touched_incidents(self, since: int) -> set[str]:
         """Names of the incidents that the operator has read one by one or written since the mark."""

@@ -6,7 +6,7 @@ They follow the API conventions: adjectives and past participles, absent means u
 import enum
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, StringConstraints
 
@@ -31,6 +31,21 @@ class Type(enum.StrEnum):
     """True when something outside keeps the incident from going on, and when a person is needed."""
 
 
+class PolicyType(enum.StrEnum):
+    """Every condition that a RemediationPolicy may have."""
+
+    ACTIVE = "Active"
+    """The summary: actions may be taken in the namespace now."""
+    SUSPENDED = "Suspended"
+    """The kill switch of a policy of the namespace is on."""
+    FROZEN = "Frozen"
+    """A freeze window is open, or cannot be read."""
+    BREAKER_OPEN = "BreakerOpen"
+    """The last actions in the namespace did not help."""
+    STRICTEST = "Strictest"
+    """What holds in the namespace, and which of its policies each field comes from."""
+
+
 class State(enum.StrEnum):
     """The three values of a condition."""
 
@@ -39,11 +54,10 @@ class State(enum.StrEnum):
     UNKNOWN = "Unknown"
 
 
-class Condition(values.Value):
-    """One observation about the incident."""
+class _Observation(values.Value):
+    """What conditions have in common, whatever they are about."""
 
-    type: Type
-    """Which observation."""
+    type: enum.StrEnum
     status: State
     """Whether it holds."""
     observed_generation: int = Field(default=0, ge=0)
@@ -56,22 +70,46 @@ class Condition(values.Value):
     """Why, as a sentence for people."""
 
 
+class Condition(_Observation):
+    """One observation about the incident."""
+
+    type: Type
+    """Which observation."""
+
+
+class PolicyCondition(_Observation):
+    """One observation about the guard-rails of the namespace."""
+
+    type: PolicyType
+    """Which observation."""
+
+
+_Made = TypeVar("_Made", bound=_Observation)
+
+
 def put(
     present: Sequence[Condition], kind: Type, state: State, *, reason: str, message: str = "", generation: int, now: datetime
 ) -> tuple[Condition, ...]:
     """The conditions with this one set; its transition time changes only when its status does."""
-    before = next((one for one in present if one.type is kind), None)
-    since = before.last_transition_time if before is not None and before.status is state else now.replace(microsecond=0)
-    new = Condition(
-        type=kind,
-        status=state,
-        observed_generation=generation,
-        last_transition_time=since,
-        reason=reason,
-        message=values.clip(message, values.TEXT_LIMIT),
-    )
-    others = [one for one in present if one.type is not kind]
-    return tuple(sorted((*others, new), key=lambda one: list(Type).index(one.type)))
+    new = {"type": kind, "status": state, "reason": reason, "message": message, "observed_generation": generation}
+    return _put(Condition, present, new, now)
+
+
+def put_policy(
+    present: Sequence[PolicyCondition], kind: PolicyType, state: State, *, reason: str, message: str = "", generation: int, now: datetime
+) -> tuple[PolicyCondition, ...]:
+    """The same for the conditions of a RemediationPolicy."""
+    new = {"type": kind, "status": state, "reason": reason, "message": message, "observed_generation": generation}
+    return _put(PolicyCondition, present, new, now)
+
+
+def _put(made: type[_Made], present: Sequence[_Made], new: dict[str, Any], now: datetime) -> tuple[_Made, ...]:
+    before = next((one for one in present if one.type is new["type"]), None)
+    since = before.last_transition_time if before is not None and before.status is new["status"] else now.replace(microsecond=0)
+    condition = made.model_validate({**new, "message": values.clip(new["message"], values.TEXT_LIMIT), "last_transition_time": since})
+    order = list(type(condition.type))
+    others = [one for one in present if one.type is not condition.type]
+    return tuple(sorted((*others, condition), key=lambda one: order.index(one.type)))
 
 
 def find(present: Sequence[Condition], kind: Type) -> Condition | None:

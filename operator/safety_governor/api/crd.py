@@ -56,10 +56,19 @@ def remediation_policy_definition() -> Schema:
     columns = [
         _column("Allowed", ".spec.allowedActions", "Kinds of step that may run"),
         {**_column("Suspended", ".spec.suspend", "Whether the kill switch is on"), "type": "boolean"},
+        # A date column prints <invalid> for a time in the future, so this one is text.
+        _column("Frozen", ".status.frozenUntil", "Until when a freeze window lasts"),
+        _column("Breaker", ".status.breaker", "Whether the circuit breaker is open"),
+        _column("Budget", ".status.budget", "How many actions are left this hour"),
         {**_column("Age", ".metadata.creationTimestamp", "Since it was created"), "type": "date"},
     ]
     schema = _root_schema(v1alpha1.RemediationPolicy)
-    schema["properties"]["spec"]["properties"]["protectedTargets"]["items"]["properties"]["kind"]["default"] = "Deployment"
+    spec = schema["properties"]["spec"]["properties"]
+    for listed in ("protectedTargets", "patchable"):
+        spec[listed]["items"]["properties"]["kind"]["default"] = "Deployment"
+    spec["freezeWindows"]["items"]["properties"]["timeZone"]["default"] = "UTC"
+    _as_map(spec["freezeWindows"], key="name")
+    spec["cooldown"]["x-kubernetes-validations"] = [rule.manifest() for rule in rules.COOLDOWN]
     return _definition(
         plural=group.REMEDIATION_POLICIES, kind=group.REMEDIATION_POLICY_KIND, short="rp", schema=schema, columns=columns, selectable=()
     )

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from safety_governor.api import conditions, records, v1alpha1
 from safety_governor.api.conditions import State, Type
-from safety_governor.domain import approvals, lifecycle, plans, values
+from safety_governor.domain import approvals, lifecycle, plans, values, verification
 
 _SUCCESS = frozenset({lifecycle.Phase.RESOLVED})
 _NEUTRAL = frozenset({lifecycle.Phase.HANDED_OVER, lifecycle.Phase.OBSERVED})
@@ -118,15 +118,15 @@ def _executed(status: v1alpha1.IncidentStatus) -> tuple[State, str, str]:
 
 
 def _verified(status: v1alpha1.IncidentStatus) -> tuple[State, str, str]:
-    verification = status.verification
-    if verification is None:
+    seen = status.verification
+    if seen is None:
         return State.UNKNOWN, "NotYet", ""
     states = {
-        records.Outcome.VERIFIED: State.TRUE,
-        records.Outcome.REGRESSED: State.FALSE,
-        records.Outcome.INCONCLUSIVE: State.UNKNOWN,
+        verification.Outcome.VERIFIED: State.TRUE,
+        verification.Outcome.REGRESSED: State.FALSE,
+        verification.Outcome.INCONCLUSIVE: State.UNKNOWN,
     }
-    return states[verification.outcome], verification.outcome, verification.message
+    return states[seen.outcome], seen.outcome, seen.message
 
 
 def _succeeded(status: v1alpha1.IncidentStatus, failure: str) -> tuple[State, str, str]:
@@ -136,12 +136,20 @@ def _succeeded(status: v1alpha1.IncidentStatus, failure: str) -> tuple[State, st
         return State.TRUE, status.phase, ""
     if status.phase in _NEUTRAL:
         return State.TRUE, status.phase, "nothing was done by the governor"
-    return State.FALSE, status.phase, failure
+    return State.FALSE, status.phase, failure or _why_it_stopped(status)
+
+
+def _why_it_stopped(status: v1alpha1.IncidentStatus) -> str:
+    """Why an incident that was acted on did not come to a good end."""
+    execution = status.execution
+    if execution is None:
+        return ""
+    return execution.held_because or (execution.actions[-1].message if execution.actions else "")
 
 
 def _stalled(status: v1alpha1.IncidentStatus, stalled: tuple[str, str] | None, failure: str) -> tuple[State, str, str]:
     if stalled is not None:
         return State.TRUE, stalled[0], stalled[1]
     if status.phase in _NEEDS_A_PERSON:
-        return State.TRUE, "NeedsAPerson", failure
+        return State.TRUE, "NeedsAPerson", failure or _why_it_stopped(status)
     return State.FALSE, "NotStalled", ""

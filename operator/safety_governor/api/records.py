@@ -13,6 +13,8 @@ from safety_governor.domain.adaptability import Adaptability
 from safety_governor.domain.checks import Finding
 from safety_governor.domain.ledger import Ledger
 from safety_governor.domain.telemetry import Telemetry
+from safety_governor.domain.snapshots import Snapshot
+from safety_governor.domain.verification import Baseline, Outcome, Watch
 
 
 class TargetState(values.Value):
@@ -106,6 +108,8 @@ class Gate(values.Value):
     """Whether two people have to agree."""
     previews: tuple[changes.Preview, ...] = Field(default=(), max_length=16)
     """Per step, what it would change, as the API server computed it in a dry run."""
+    held_by: tuple[values.Text, ...] = Field(default=(), max_length=16)
+    """What would hold the action back if it were released now; time passes, so it is no part of the digest."""
     parts: dict[values.Word, values.Digest] = Field(default_factory=dict, max_length=16)
     """Digests of the parts that planDigest covers, so that a void approval can say which of them changed."""
     confidence: Annotated[str, StringConstraints(max_length=16)] = ""
@@ -159,19 +163,6 @@ class ActionState(enum.StrEnum):
     """It is not known whether it took effect; a person decides."""
 
 
-class Precondition(values.Value):
-    """The target as it must still be for the action to be taken."""
-
-    uid: values.Line
-    """Its uid."""
-    resource_version: values.Line
-    """Its resourceVersion."""
-    generation: int = Field(ge=0)
-    """Its generation; it never goes back, so that a change that was undone is a change."""
-    template_hash: values.Line
-    """Digest of its pod template."""
-
-
 class Action(values.Value):
     """One step that was claimed, and what became of it."""
 
@@ -179,18 +170,32 @@ class Action(values.Value):
     """The step's id in status.plan."""
     type: values.ActionType
     """What is done."""
+    parameters: dict[values.Word, values.Line] = Field(default_factory=dict, max_length=16)
+    """With what; from the runbook, or, of an undo, from the state of before."""
+    undoes: Annotated[str, StringConstraints(max_length=63)] = ""
+    """Id of the step that this action undoes; empty for a step of the plan."""
     key: values.Digest
     """Unique for incident, digest, step and attempt; left on the target, so that an effect is recognised after a crash."""
     target: plans.Target
     """On what."""
     state: ActionState
     """How far it is."""
-    precondition: Precondition
-    """The target as it must still be."""
+    before: Snapshot
+    """The target as it was, and must still be when the action is taken."""
+    after: Snapshot | None = None
+    """The target as the action left it."""
+    baseline: Baseline = Baseline()
+    """How things went before, which the outcome is held against."""
+    watch: Watch = Watch()
+    """How closely it is watched."""
     claimed_at: datetime
     """When intent was recorded."""
+    acknowledged_at: datetime | None = None
+    """When automation outside of the cluster said that it is done."""
     done_at: datetime | None = None
-    """When the effect was seen."""
+    """When the outcome was clear."""
+    outcome: Outcome | None = None
+    """Verified, Regressed or Inconclusive; absent while it is not clear."""
     message: values.Text = ""
     """What happened, in a sentence."""
 
@@ -198,20 +203,14 @@ class Action(values.Value):
 class Execution(values.Value):
     """What was claimed and done."""
 
-    actions: tuple[Action, ...] = Field(default=(), max_length=16)
-    """In order."""
+    actions: tuple[Action, ...] = Field(default=(), max_length=32)
+    """In order; undos after what they undo."""
     holder: values.Line = ""
-    """Which operator process claimed them."""
+    """Which operator process claimed the last of them."""
     held_because: values.Text = ""
     """Why a released action is not begun yet; empty when nothing holds it."""
-
-
-class Outcome(enum.StrEnum):
-    """Whether what was done helped."""
-
-    VERIFIED = "Verified"
-    REGRESSED = "Regressed"
-    INCONCLUSIVE = "Inconclusive"
+    held_until: Annotated[str, StringConstraints(max_length=32)] = ""
+    """Until when it is held; empty when that is for a person to decide."""
 
 
 class Verification(values.Value):

@@ -99,3 +99,11 @@ APPROVAL = (
         field=".reason",
     ),
 )
+
+COOLDOWN = (
+    Rule(
+        expression="!has(self.longestSeconds) || !has(self.afterFailureSeconds) || self.longestSeconds >= self.afterFailureSeconds",
+        message="longestSeconds is shorter than afterFailureSeconds, so no pause would be as long as that",
+        field=".longestSeconds",
+    ),
+)

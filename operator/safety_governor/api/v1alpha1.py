@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field, JsonValue, StringConstraints
 
 from safety_governor.api import group, records
-from safety_governor.api.conditions import Condition
+from safety_governor.api.conditions import Condition, PolicyCondition
 from safety_governor.domain import approvals, guardrails, lifecycle, plans, values
 from safety_governor.domain.scores import Profile
 
@@ -166,12 +166,20 @@ class Incident(values.Value):
 
 
 class RemediationPolicyStatus(values.Value):
-    """A display, written rarely; the truth is computed from the incidents."""
+    """A display, written rarely; the truth is computed from the incidents. It is about the namespace, whose policies hold together."""
 
     observed_generation: int = Field(default=0, ge=0)
     """metadata.generation that this status describes."""
-    conditions: tuple[Condition, ...] = Field(default=(), max_length=16)
-    """Observations for programs."""
+    conditions: tuple[PolicyCondition, ...] = Field(default=(), max_length=16)
+    """Observations for programs: Active, Suspended, Frozen, BreakerOpen, Strictest."""
+    budget: values.Line = ""
+    """What is left of the hourly budget that will be used up first, for example 7 of 10 left this hour."""
+    breaker: values.Word | None = None
+    """Closed, or Open after two actions in a row that did not help; spec.breakerResetAt closes it."""
+    frozen_until: values.Line = ""
+    """Until when a freeze lasts, or which freeze window cannot be read; empty when nothing is frozen."""
+    actions_last_hour: int = Field(default=0, ge=0)
+    """How many actions were taken for incidents of the namespace within the last hour."""
 
 
 class RemediationPolicy(values.Value):

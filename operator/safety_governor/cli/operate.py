@@ -24,6 +24,8 @@ async def run(settings: Settings, *, kubeconfig: str | None) -> int:
                 lease=parts.lease,
                 guard=parts.guard,
                 metrics=figures,
+                prepare=parts.prepare,
+                display=parts.display,
                 credentials=parts.credentials,
                 namespace=settings.watch_namespace,
                 health_address=settings.health_address,

@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from safety_governor.api import records, v1alpha1
-from safety_governor.domain import digests, ledger, lifecycle, values
+from safety_governor.domain import digests, ledger, lifecycle, values, verification
 
 _STYLES = {
     lifecycle.Phase.RESOLVED: "green",
@@ -17,8 +17,15 @@ _STYLES = {
     lifecycle.Phase.VERIFYING: "cyan",
     lifecycle.Phase.AWAITING_APPROVAL: "yellow",
     lifecycle.Phase.HANDED_OVER: "yellow",
+    lifecycle.Phase.ROLLED_BACK: "yellow",
 }
 
+
+_OUTCOMES = {
+    verification.Outcome.VERIFIED: "green",
+    verification.Outcome.REGRESSED: "red",
+    verification.Outcome.INCONCLUSIVE: "yellow",
+}
 
 _OBEYED = (*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _UNSHOWN = dict.fromkeys(_OBEYED, "\ufffd")
@@ -106,7 +113,7 @@ def _tell_gate(status: v1alpha1.IncidentStatus, console: Console) -> None:
 
 
 def _tell_previews(status: v1alpha1.IncidentStatus, console: Console) -> None:
-    previews = [one for one in (status.gate.previews if status.gate else ()) if one.changes]
+    previews = [one for one in (status.gate.previews if status.gate else ()) if one.changes or one.warnings]
     if not previews:
         return
     _head(console, "Dry run", "what would change, as the API server computed it")
@@ -117,7 +124,14 @@ def _tell_previews(status: v1alpha1.IncidentStatus, console: Console) -> None:
             before = f"[red]- {plain(change.before)}[/]" if change.before else ""
             after = f"[green]+ {plain(change.after)}[/]" if change.after else ""
             rows.append((plain(change.path), " ".join(part for part in (before, after) if part)))
-        _grid(console, rows, indent=12)
+        if rows:
+            _grid(console, rows, indent=12)
+        for warning in preview.warnings:
+            console.print(Padding(f"[yellow]![/] {plain(warning)}", (0, 0, 0, 12), expand=False))
+        undo = f"if it makes things worse, it {plain(preview.undo)}" if preview.undo else "[yellow]nothing can undo it[/]"
+        console.print(Padding(f"[dim]undo[/] {undo}", (0, 0, 0, 12), expand=False))
+    for held in status.gate.held_by if status.gate and status.phase not in lifecycle.TERMINAL else ():
+        console.print(Padding(f"[yellow]would be held now[/] {plain(held)}", (0, 0, 0, 10), expand=False))
 
 
 def _released_by(release: values.Release) -> str:
@@ -194,15 +208,43 @@ def _tell_execution(status: v1alpha1.IncidentStatus, console: Console) -> None:
     execution = status.execution
     if execution is None:
         return
-    _head(console, "Execution", plain(execution.held_because) or f"by {plain(execution.holder)}")
-    rows = [
-        (one.state, f"{one.type} {one.target.kind}/{one.target.name}", plain(one.message), f"[dim]{digests.short(one.key)}[/]")
-        for one in execution.actions
-    ]
-    if rows:
-        _grid(console, rows)
-    if status.verification is not None:
-        console.print(Padding(f"[bold]{status.verification.outcome}[/]: {plain(status.verification.message)}", (0, 0, 0, 10), expand=False))
+    until = f"[dim] until {execution.held_until}[/]" if execution.held_until else ""
+    stopped = "stopped" if status.phase in lifecycle.TERMINAL else "held"
+    _head(console, "Execution", f"{stopped}: {plain(execution.held_because)}{until}" if execution.held_because else f"by {plain(execution.holder)}")
+    for action in execution.actions:
+        _tell_action(action, console)
+
+
+def _tell_action(action: records.Action, console: Console) -> None:
+    target = f"{action.target.kind}/{action.target.name}"
+    given = " ".join(f"{name}={text}" for name, text in sorted(action.parameters.items()) if name != "template")
+    what = f"undo of {action.undoes}: " if action.undoes else ""
+    outcome = f"[{_OUTCOMES[action.outcome]}]{action.outcome}[/]" if action.outcome is not None else str(action.state)
+    line = f"[dim]{action.id}[/] {what}[bold]{action.type}[/] {plain(target)} {plain(given)}".rstrip()
+    console.print(Padding(f"{line}  {outcome}  [dim]{digests.short(action.key)}[/]", (0, 0, 0, 10), expand=False))
+    if action.message:
+        console.print(Padding(plain(action.message), (0, 0, 0, 12), expand=False))
+    elif action.state is records.ActionState.CLAIMED:
+        watched = f"watched for {action.watch.soak_seconds} s after the rollout, which may take {action.watch.timeout_seconds} s"
+        console.print(Padding(f"[dim]{watched}[/]", (0, 0, 0, 12), expand=False))
+    moved = _moved(action)
+    if moved:
+        console.print(Padding(f"[dim]{moved}[/]", (0, 0, 0, 12), expand=False))
+
+
+def _moved(action: records.Action) -> str:
+    """How the target was before and after, where that differs."""
+    before, after = action.before, action.after
+    if after is None:
+        return ""
+    told = []
+    if before.template_hash != after.template_hash:
+        told.append(f"template {digests.short(before.template_hash)} → {digests.short(after.template_hash)}")
+    if before.replicas != after.replicas:
+        told.append(f"replicas {before.replicas} → {after.replicas}")
+    if before.unschedulable != after.unschedulable:
+        told.append("cordoned" if after.unschedulable else "uncordoned")
+    return "; ".join(told)
 
 
 def _tell_stalled(status: v1alpha1.IncidentStatus, console: Console) -> None:

@@ -37,6 +37,10 @@ class Preview(values.Value):
     """In a sentence."""
     changes: tuple[Change, ...] = Field(default=(), max_length=CHANGE_LIMIT)
     """Every field that would differ; values that may be secrets are hidden."""
+    undo: values.Line = ""
+    """How it is undone if it makes things worse; empty when nothing can undo it."""
+    warnings: tuple[values.Text, ...] = Field(default=(), max_length=4)
+    """What a person should know who releases it."""
 
 
 def between(before: dict[str, JsonValue], after: dict[str, JsonValue], *, known: Mapping[str, str]) -> tuple[Change, ...]:

@@ -5,11 +5,15 @@ GovernorError
 │   ├── KnowledgeUnavailableError
 │   ├── ClusterUnavailableError
 │   ├── AgentUnavailableError
+│   ├── AutomationUnavailableError
+│   ├── JournalUnavailableError
+│   ├── DisruptionRefusedError
 │   └── NotLeaderError
 ├── ConflictError           somebody else changed the resource; read again and decide again
 └── TerminalError           trying again cannot help; the incident ends in Failed with this text
     ├── ClusterRefusedError
     │   └── InvalidStatusError
+    ├── AutomationRefusedError
     └── ConfigurationError
 
 A text says what happened, what it means for the incident and what to do next.
@@ -43,6 +47,25 @@ class AgentUnavailableError(RetryableError):
     """The agent did not answer."""
 
 
+class AutomationUnavailableError(RetryableError):
+    """Automation outside of the cluster did not answer, or asked to come back later; whether it took the call is not known.
+
+    `retry_after` is the number of seconds it asked for, if it did.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class JournalUnavailableError(RetryableError):
+    """The journal cannot be written or read, so nothing is executed."""
+
+
+class DisruptionRefusedError(RetryableError):
+    """The disruption budgets do not let a pod go now."""
+
+
 class NotLeaderError(RetryableError):
     """The Lease is not certainly ours any more, so nothing may be done with it."""
 
@@ -61,6 +84,13 @@ class ClusterRefusedError(TerminalError):
 
 class InvalidStatusError(ClusterRefusedError):
     """The API server does not take the status as it is: the definitions are older than the operator, or a bound was missed."""
+
+
+class AutomationRefusedError(TerminalError):
+    """Automation outside of the cluster refused this call for good, or is not known.
+
+    It says nothing about an earlier call of the same key whose answer was lost.
+    """
 
 
 class ConfigurationError(TerminalError):

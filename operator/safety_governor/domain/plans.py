@@ -1,19 +1,10 @@
-"""What is planned: an agent's proposal, resolved by code into the typed steps of a runbook that people wrote.
-
-An agent names an action; it never supplies a step, a parameter or a target. An action that no trusted runbook of the
-service knows is unresolved, and unresolved cannot run.
-"""
+"""What is planned: an agent's proposal, and the plan that code makes of it (`resolution`)."""
 
 import enum
-from collections.abc import Sequence
 
 from pydantic import Field
 
-from safety_governor.domain import claims, digests, documents, values
-
-EXECUTABLE = frozenset({values.ActionType.ROLLOUT_RESTART})
-"""The kinds of step that the executor of this version can carry out."""
-
+from safety_governor.domain import values
 
 CLAIM_LIMIT = 16
 
@@ -97,67 +88,3 @@ class Plan(values.Value):
     def names(self) -> tuple[str, ...]:
         """The names that a policy may forbid: the action's and the types of its steps."""
         return (*((self.action,) if self.action else ()), *(step.type.value for step in self.steps))
-
-
-def resolve(proposal: Proposal, runbooks: Sequence[documents.Runbook], *, service: str) -> Plan:
-    """Find the proposed action in the trusted runbooks that concern the service.
-
-    `runbooks` are candidates in order of preference, whatever their service or state; the first trusted one that knows
-    the action wins.
-    """
-    stated: dict[str, object] = {
-        "action": proposal.proposed_action,
-        "rationale": values.clip(proposal.rationale, values.TEXT_LIMIT),
-        "claims": proposal.key_claims,
-        "confidence_initial": proposal.confidence_initial,
-    }
-    if proposal.proposed_action is None:
-        return _unresolved(stated, Resolution.NOTHING_PROPOSED, "the agent knows no remedy for this incident")
-    knowing = [one for one in runbooks if one.concerns(service) and one.remediation(proposal.proposed_action)]
-    trusted = next((one for one in knowing if one.state is documents.Trust.TRUSTED), None)
-    if trusted is None:
-        if knowing:
-            detail = f"{proposal.proposed_action!r} is only known to runbook {knowing[0].id!r}, which no person has promoted yet"
-            return _unresolved(stated, Resolution.UNTRUSTED_RUNBOOK, detail)
-        detail = f"no trusted runbook for service {service!r} knows an action {proposal.proposed_action!r}"
-        return _unresolved(stated, Resolution.UNKNOWN_ACTION, detail)
-    return _from_runbook(stated, trusted, proposal.proposed_action, stated_claims=proposal.key_claims)
-
-
-def _unresolved(stated: dict[str, object], resolution: Resolution, why: str) -> Plan:
-    return Plan.model_validate({**stated, "resolution": resolution, "resolution_detail": values.clip(why, values.TEXT_LIMIT)})
-
-
-def _from_runbook(stated: dict[str, object], runbook: documents.Runbook, action: str, *, stated_claims: Sequence[str]) -> Plan:
-    remediation = runbook.remediation(action)
-    assert remediation is not None, "the caller chose a runbook that knows the action"  # noqa: S101
-    steps = tuple(
-        Step(id=f"step-{number}", type=step.type, parameters=step.parameters, text=step.text)
-        for number, step in enumerate(remediation.steps, start=1)
-    )
-    own = claims.of(runbook)[:CLAIM_LIMIT]
-    stated = {**stated, "claims": (*own, *(one for one in stated_claims if one not in own))[:CLAIM_LIMIT], "runbook_claims": len(own)}
-    why = _unsupported(steps)
-    return Plan.model_validate(
-        {
-            **stated,
-            "resolution": Resolution.UNSUPPORTED_STEP if why else Resolution.RESOLVED,
-            "resolution_detail": why,
-            "runbook": runbook.id,
-            "runbook_title": runbook.title,
-            "runbook_digest": digests.digest(runbook),
-            "steps": steps,
-        }
-    )
-
-
-def _unsupported(steps: Sequence[Step]) -> str:
-    """Why this version cannot carry the steps out; empty when it can, or when people do."""
-    if any(step.type is values.ActionType.MANUAL for step in steps):
-        return ""
-    unknown = sorted({step.type.value for step in steps if step.type not in EXECUTABLE})
-    if unknown:
-        return f"this version cannot carry out {', '.join(unknown)}"
-    if len(steps) > 1:
-        return f"this version carries out one step of a remediation, and this one has {len(steps)}"
-    return ""

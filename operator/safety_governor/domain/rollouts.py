@@ -14,6 +14,8 @@ class Progress(enum.StrEnum):
     COMPLETE = "Complete"
     STUCK = "Stuck"
     """The controller itself has given up waiting (ProgressDeadlineExceeded)."""
+    OVERTAKEN = "Overtaken"
+    """Somebody else has changed it again."""
 
 
 class Observed(values.Value):

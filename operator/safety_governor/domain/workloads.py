@@ -1,19 +1,147 @@
-"""A workload as far as decisions about it need to know it."""
+"""A workload and what surrounds it, as far as decisions about it need to know them."""
+
+import enum
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field, JsonValue
 
 from safety_governor.domain import rollouts, values
 
+ROLLING = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
+"""Kinds whose pods are replaced by a rollout of their template."""
+
+NODE = "Node"
+JOB = "Job"
+
 
 class Workload(values.Value):
-    """One version of a workload, as the API server had it."""
+    """One version of a workload or node, as the API server had it."""
 
     kind: values.Word
     name: values.Name
     uid: values.Line
     resource_version: values.Line
-    template_hash: values.Line
-    """Digest of its pod template."""
+    generation: int = Field(default=0, ge=0)
+    """Never goes back; 0 where the kind has none."""
+    template_hash: values.Line = ""
+    """Digest of its pod template; empty where it has none."""
+    replicas: int | None = Field(default=None, ge=0)
+    """spec.replicas; absent where the kind has none."""
+    unschedulable: bool | None = None
+    """Of a node: whether it is cordoned."""
     paused: bool = False
     """A paused Deployment does not roll out."""
-    last_action: values.Line = ""
-    """Key of the governor's last action on it."""
+    on_delete: bool = False
+    """Its pods are only replaced when somebody deletes them."""
+    max_unavailable: int = Field(default=0, ge=0)
+    """So many of its ready pods may its own rollout take down at once."""
+    controller: values.Line = ""
+    """Kind/name of the object that owns it and would put back what is changed; empty when nobody does."""
+    git_ops: values.Line = ""
+    """The tool that keeps it as it is in Git; empty when none is known."""
+    marks: Mapping[str, str] = Field(default_factory=dict)
+    """Annotations that the governor has left on it."""
     rollout: rollouts.Observed
+    body: Mapping[str, Any] = Field(default_factory=dict, repr=False, exclude=True)
+    """The whole object, for actions that look at single fields."""
+
+
+class Pod(values.Value):
+    """One pod of a workload."""
+
+    name: values.Name
+    uid: values.Line
+    created_at: datetime
+    ready: bool
+    ready_since: datetime | None = None
+    """When it became ready or stopped being ready; absent before the first time."""
+    terminating: bool = False
+    restarts: int = Field(default=0, ge=0)
+    """Of all its containers."""
+    waiting: values.Line = ""
+    """Why a container does not run, such as CrashLoopBackOff."""
+    last_ended_at: datetime | None = None
+    """When a container of it last ended."""
+    last_ended_reason: values.Line = ""
+    """Why, such as OOMKilled."""
+
+    @property
+    def is_crash_looping(self) -> bool:
+        """Whether the kubelet has begun to wait between restarts."""
+        return self.waiting == "CrashLoopBackOff"
+
+
+class Revision(values.Value):
+    """An earlier or the present pod template of a workload, as its controller keeps it."""
+
+    name: values.Name
+    """Of the ReplicaSet or ControllerRevision."""
+    number: int
+    """Higher is newer."""
+    template: Mapping[str, JsonValue] = Field(repr=False)
+    template_hash: values.Line
+
+
+class JobTemplate(values.Value):
+    """What a CronJob would start."""
+
+    name: values.Name
+    digest: values.Digest
+    """Of its content."""
+    spec: Mapping[str, Any] = Field(repr=False)
+    """A Job's spec."""
+    labels: Mapping[str, str] = Field(default_factory=dict)
+
+
+class JobState(enum.StrEnum):
+    """How far a Job is."""
+
+    RUNNING = "Running"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+
+
+class Job(values.Value):
+    """A Job that an action has started."""
+
+    name: values.Name
+    state: JobState
+    reason: values.Line = ""
+    marks: Mapping[str, str] = Field(default_factory=dict)
+
+
+class Related(enum.StrEnum):
+    """What else an action has to see than its target."""
+
+    PODS = "Pods"
+    REVISIONS = "Revisions"
+    AUTOSCALERS = "Autoscalers"
+    NODES = "Nodes"
+    JOBS = "Jobs"
+
+
+class Scene(values.Value):
+    """A target with what was read around it. What an action did not ask for is absent, which is unknown, not empty."""
+
+    target: Workload
+    executor_exists: bool
+    """Whether the namespace has the ServiceAccount that acts in it."""
+    pods: tuple[Pod, ...] | None = None
+    """All pods of the target."""
+    revisions: tuple[Revision, ...] | None = None
+    """Newest first; the present one among them."""
+    autoscaler: values.Line | None = None
+    """Who decides on the replicas, as Kind/name; empty when nobody does."""
+    other_nodes: int | None = Field(default=None, ge=0)
+    """How many other nodes are ready and take pods."""
+    job_template: JobTemplate | None = None
+    """The CronJob of the step; absent when there is none of that name."""
+    job: Job | None = None
+    """The Job that this action has started, if it has."""
+
+    @property
+    def name(self) -> str:
+        """Kind/name of the target."""
+        return f"{self.target.kind}/{self.target.name}"

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import kopf
 import structlog
 
+from safety_governor.domain import errors
 from safety_governor.handlers import health, incidents, metrics, supervisor
 
 EXIT_STOPPED = 0
@@ -47,6 +48,12 @@ class Lease(Protocol):
     async def release(self) -> None: ...  # noqa: D102
 
 
+class Display(Protocol):
+    """What shows in every RemediationPolicy how its namespace stands."""
+
+    async def keep_showing(self) -> None: ...  # noqa: D102
+
+
 class Guard(Protocol):
     """What proves that approvals mean something."""
 
@@ -59,6 +66,8 @@ async def run(
     lease: Lease,
     guard: Guard,
     metrics: metrics.Metrics,
+    prepare: Callable[[], Awaitable[None]],
+    display: Display,
     credentials: Callable[[], Awaitable[Credentials]],
     namespace: str | None,
     health_address: str,
@@ -82,6 +91,8 @@ async def run(
         ]
         tasks = supervisor.Supervisor(attend)
         try:
+            await _prepared(prepare, stop)
+            background.append(asyncio.create_task(display.keep_showing(), name="show how the namespaces stand"))
             await _ring(tasks, credentials, namespace=namespace, stop=stop, ready=ready)
         finally:
             was_lost = lost.is_set()
@@ -103,6 +114,19 @@ async def _guard(lease: Lease, lost: asyncio.Event, stop: asyncio.Event) -> None
     finally:
         lost.set()
         stop.set()
+
+
+async def _prepared(prepare: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+    """Nothing is attended before what was done lately is known; until the API server answers that is tried again."""
+    while not stop.is_set():
+        try:
+            await prepare()
+        except errors.RetryableError as error:
+            _log.warning("what was done lately cannot be read; no incident is attended until it is", error=str(error))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), timeout=2)
+        else:
+            return
 
 
 async def _unless(stop: asyncio.Event, work: Any) -> bool:  # noqa: ANN401

@@ -13,7 +13,7 @@ import structlog
 
 from safety_governor.api import progress, v1alpha1
 from safety_governor.domain import errors, lifecycle, verdicts
-from safety_governor.pipeline import in_flight, outcomes, ports, runner
+from safety_governor.pipeline import outcomes, ports, register, runner
 from safety_governor.pipeline.stages import approve
 
 PATIENCE = timedelta(minutes=2)
@@ -37,14 +37,14 @@ class Attendant:
         incidents: ports.Incidents,
         runner: runner.Runner,
         clock: ports.Clock,
-        acting: in_flight.InFlight,
+        past: register.Register,
         patience: timedelta = PATIENCE,
         at_once: int = 8,
     ) -> None:
         self._incidents = incidents
         self._runner = runner
         self._clock = clock
-        self._acting = acting
+        self._past = past
         self._patience = patience
         self._at_once = asyncio.Semaphore(at_once)
 
@@ -54,7 +54,7 @@ class Attendant:
         try:
             await self._attend(namespace, name, woken, structlog.get_logger().bind(incident=key))
         finally:
-            self._acting.release(key)
+            self._past.release(key)
 
     async def _attend(self, namespace: str, name: str, woken: asyncio.Event, log: structlog.stdlib.BoundLogger) -> None:
         pauses = _Pauses(self._patience)
@@ -132,6 +132,7 @@ class Attendant:
         self, incident: v1alpha1.Incident, status: v1alpha1.IncidentStatus, log: structlog.stdlib.BoundLogger, *, guard_missing: bool
     ) -> None:
         written = await self._incidents.record_status(incident, status)
+        self._past.learn(written)
         decided = {"decision": status.gate.decision.value, "reason": status.gate.reason} if status.gate else {}
         log.info("recorded", phase=status.phase, **decided)
         if guard_missing:

@@ -6,10 +6,10 @@ and TerminalError when it refuses for good; none answers "nothing" when it does 
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from safety_governor.api import v1alpha1
-from safety_governor.domain import briefs, changes, documents, guardrails, plans, telemetry, workloads
+from safety_governor.domain import briefs, documents, guardrails, journal, plans, requests, telemetry, workloads
 from safety_governor.domain.documents import Hit
 
 
@@ -67,6 +67,9 @@ class Incidents(Protocol):
     async def find(self, namespace: str, name: str) -> v1alpha1.Incident | None:
         """As it is now; None when it was deleted."""
 
+    async def list_all(self) -> Sequence[v1alpha1.Incident]:
+        """All incidents that this process attends."""
+
     async def record_status(self, incident: v1alpha1.Incident, status: v1alpha1.IncidentStatus) -> v1alpha1.Incident:
         """Replace the status of exactly this version of the incident. Raises ConflictError when it was changed since."""
 
@@ -75,16 +78,39 @@ class Incidents(Protocol):
 
 
 class Workloads(Protocol):
-    """The workloads that incidents are about."""
+    """The workloads and nodes that incidents are about."""
 
-    async def find(self, namespace: str, target: plans.Target) -> workloads.Workload | None:
-        """As it is now; None when there is certainly none."""
+    async def look(
+        self, namespace: str, target: plans.Target, *, step: plans.Step | None = None, key: str = ""
+    ) -> workloads.Scene | None:
+        """The target as it is now, with what the step's action has to see around it; None when there is certainly no target.
 
-    async def preview(self, namespace: str, workload: workloads.Workload, step: plans.Step) -> changes.Preview:
-        """What the step would change, as the API server computes it in a dry run. The same step on the same version gives the same preview."""
+        `key` is that of the action whose own traces, such as a Job, are looked for.
+        """
 
-    async def restart(self, namespace: str, workload: workloads.Workload, *, key: str, incident: str, at: datetime) -> None:
-        """Start a rollout of exactly this version of the workload and leave the key on it. Raises ConflictError when it was changed since."""
+
+class Actuator(Protocol):
+    """Carries requests out, in the name of the executor of a namespace."""
+
+    async def dry_run(self, namespace: str, request: requests.Request) -> Mapping[str, Any]:
+        """Try without doing it: the object as it would be.
+
+        Raises ConflictError when the version is not current, DisruptionRefusedError when the disruption budgets do not let a
+        pod go now, ClusterRefusedError when it would not be let.
+        """
+
+    async def act(self, namespace: str, request: requests.Request) -> None:
+        """Do it. A repetition of what took effect changes nothing. Raises what dry_run raises."""
+
+
+class Journal(Protocol):
+    """The durable record of what was intended and of what became of it."""
+
+    async def intend(self, intent: journal.Intent) -> None:
+        """Durable when it returns. Raises JournalUnavailableError; then nothing may be done."""
+
+    async def end(self, end: journal.End) -> None:
+        """Raises JournalUnavailableError."""
 
 
 class Guardrails(Protocol):
@@ -92,6 +118,16 @@ class Guardrails(Protocol):
 
     async def fetch(self, namespace: str) -> Sequence[guardrails.Named]:
         """Every RemediationPolicy of the namespace, ordered by name."""
+
+
+class Policies(Protocol):
+    """The RemediationPolicies as resources, to show in them how their namespaces stand."""
+
+    async def list_all(self) -> Sequence[v1alpha1.RemediationPolicy]:
+        """All that can be read."""
+
+    async def record_status(self, policy: v1alpha1.RemediationPolicy, status: v1alpha1.RemediationPolicyStatus) -> None:
+        """Replace the status of exactly this version. Raises ConflictError when it was changed since."""
 
 
 class ApprovalGuard(Protocol):

@@ -11,7 +11,7 @@ from typing import Protocol
 from safety_governor.api import records, v1alpha1
 from safety_governor.domain import approvals, errors, lifecycle, values
 from safety_governor.pipeline import cases, outcomes, ports
-from safety_governor.pipeline.stages import approve, claim, execute, verify
+from safety_governor.pipeline.stages import approve
 
 LOOK_AGAIN = timedelta(seconds=15)
 """How long it takes until what could not be read is tried again while people are asked."""
@@ -33,9 +33,9 @@ class Stages:
     compress: Stage
     gate: Stage
     approve: approve.Approve
-    claim: claim.Claim
-    execute: execute.Execute
-    verify: verify.Verify
+    claim: Stage
+    execute: Stage
+    verify: Stage
 
 
 class Runner:
@@ -129,9 +129,14 @@ class Runner:
         return await self._stages.claim.run(case.with_status(confirmed))
 
     async def _act(self, case: cases.Case) -> outcomes.Outcome:
-        """Bring about what was claimed, then prove it."""
-        executed = await self._stages.execute.run(case)
-        return await self._stages.verify.run(case) if isinstance(executed, outcomes.Advance) else executed
+        """Bring about what was claimed, prove it, and go on with what follows from that."""
+        if _is_claimed(case.status):
+            for stage in (self._stages.execute, self._stages.verify):
+                outcome = await stage.run(case)
+                if not isinstance(outcome, outcomes.Advance):
+                    return outcome
+                case = case.with_status(outcome.status)
+        return await self._stages.claim.run(case)
 
     async def _stalling(self, case: cases.Case, step: "Step") -> outcomes.Outcome:
         try:
@@ -145,6 +150,10 @@ class Step(Protocol):
 
     async def __call__(self, case: cases.Case, /) -> outcomes.Outcome:
         """Take the case on."""
+
+
+def _is_claimed(status: v1alpha1.IncidentStatus) -> bool:
+    return status.execution is not None and status.execution.actions[-1].state is records.ActionState.CLAIMED
 
 
 def _rests_on_unknowns(status: v1alpha1.IncidentStatus) -> bool:

@@ -6,7 +6,7 @@ JSON, because a typed model of another server version refuses what it does not k
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -20,12 +20,19 @@ from safety_governor.domain import errors
 Body: TypeAlias = Mapping[str, Any]
 """A Kubernetes object as JSON; its shape is the API server's."""
 
+PatchList: TypeAlias = Sequence[Mapping[str, Any]]
+"""A JSON patch."""
+
+PAGE = 500
+"""So many items of a collection are asked for at once."""
+
 TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
 """A request that takes longer is taken for unanswered."""
 
 MERGE_PATCH = "application/merge-patch+json"
-_AGAIN_LATER = frozenset({401, 408, 429, 500, 502, 503, 504})
-"""401 as well: a projected token is replaced on disk a moment before the client reads it again."""
+_AGAIN_LATER = frozenset({401, 408, 410, 429, 500, 502, 503, 504})
+"""401 as well: a projected token is replaced on disk a moment before the client reads it again. 410: a collection changed
+while it was read page by page."""
 
 
 class InvalidError(errors.ClusterRefusedError):
@@ -105,27 +112,49 @@ class Api:
         """Read. Raises NotFoundError, ClusterUnavailableError or ClusterRefusedError."""
         return await self._request("GET", path, query=query)
 
-    async def post(self, path: str, body: Body, *, dry_run: bool = False) -> Any:  # noqa: ANN401
-        """Create. Raises ConflictError when it is there already."""
-        return await self._request("POST", path, body=body, query={"dryRun": "All"} if dry_run else None)
+    async def list(self, path: str, *, query: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+        """Every item of a collection, page by page. An answer that is cut short by a change of the collection is begun anew."""
+        items: list[dict[str, Any]] = []
+        following: str | None = ""
+        while following is not None:
+            page = await self.get(path, query={**(query or {}), "limit": str(PAGE), **({"continue": following} if following else {})})
+            items += page.get("items") or []
+            following = page.get("metadata", {}).get("continue") or None
+        return items
+
+    async def post(self, path: str, body: Body, *, impersonate: str | None = None, dry_run: bool = False) -> Any:  # noqa: ANN401
+        """Create, possibly as another user. Raises ConflictError when it is there already."""
+        return await self._request("POST", path, body=body, impersonate=impersonate, query={"dryRun": "All"} if dry_run else None)
 
     async def put(self, path: str, body: Body) -> Any:  # noqa: ANN401
         """Replace exactly the version whose resourceVersion the body names. Raises ConflictError when it was changed since."""
         return await self._request("PUT", path, body=body)
 
-    async def patch(self, path: str, body: Body, *, impersonate: str | None = None, dry_run: bool = False) -> Any:  # noqa: ANN401
-        """Merge-patch, possibly as another user. Raises ConflictError when the body names a resourceVersion that is not current."""
-        return await self._request("PATCH", path, body=body, impersonate=impersonate, query={"dryRun": "All"} if dry_run else None)
+    async def patch(
+        self, path: str, body: Body | PatchList, *, impersonate: str | None = None, dry_run: bool = False, style: str = MERGE_PATCH, manager: str = ""
+    ) -> Any:  # noqa: ANN401
+        """Patch, possibly as another user. Raises ConflictError when the body names a resourceVersion that is not current."""
+        query = {"dryRun": "All"} if dry_run else {}
+        if manager:
+            query["fieldManager"] = manager
+        return await self._request("PATCH", path, body=body, impersonate=impersonate, query=query, style=style)
 
     async def _request(
-        self, method: str, path: str, *, body: Body | None = None, query: Mapping[str, str] | None = None, impersonate: str | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Body | PatchList | None = None,
+        query: Mapping[str, str] | None = None,
+        impersonate: str | None = None,
+        style: str = "application/json",
     ) -> Any:  # noqa: ANN401
-        headers = {"Accept": "application/json", "Content-Type": MERGE_PATCH if method == "PATCH" else "application/json"}
+        headers = {"Accept": "application/json", "Content-Type": style}
         if impersonate:
             headers["Impersonate-User"] = impersonate
         parameters = dict(query or {})
         if method != "GET":
-            parameters |= {"fieldManager": group.FIELD_MANAGER, "fieldValidation": "Strict"}
+            parameters = {"fieldManager": group.FIELD_MANAGER, "fieldValidation": "Strict", **parameters}
         what = f"{method} {path}"
         try:
             prepared = await self._connection.param_serialize(
@@ -171,10 +200,13 @@ def _in_cluster() -> bool:
 
 
 def _failure(status: int, text: bytes, what: str, retry_after: str | None) -> errors.GovernorError:
-    message, names_object = _told(text)
+    message, names_object, causes = _told(text)
     said = f"the API server answered {status} to {what}: {message}"
     if status == 409:
-        return errors.ConflictError(said)
+        # Somebody else owns the field: that is no matter of trying again.
+        return errors.ClusterRefusedError(said) if "FieldManagerConflict" in causes else errors.ConflictError(said)
+    if status == 429 and "DisruptionBudget" in causes:
+        return errors.DisruptionRefusedError(f"{message.rstrip('.')}; it is asked again")
     if status in _AGAIN_LATER:
         asked = float(retry_after) if retry_after and retry_after.isdigit() else None
         return errors.ClusterUnavailableError(f"{said}; the incident waits and is tried again", retry_after=asked)
@@ -190,10 +222,12 @@ def _failure(status: int, text: bytes, what: str, retry_after: str | None) -> er
     return errors.ClusterRefusedError(said)
 
 
-def _told(text: bytes) -> tuple[str, bool]:
-    """The message of a Status, and whether it is about an object of a name."""
+def _told(text: bytes) -> tuple[str, bool, frozenset[str]]:
+    """The message of a Status, whether it is about an object of a name, and the reasons of its causes."""
     try:
         body = json.loads(text)
-        return str(body.get("message", "")), bool((body.get("details") or {}).get("name"))
+        details = body.get("details") or {}
+        causes = frozenset(str(one.get("reason")) for one in details.get("causes") or [])
+        return str(body.get("message", "")), bool(details.get("name")), causes
     except (ValueError, AttributeError):
-        return text[:200].decode(errors="replace"), False
+        return text[:200].decode(errors="replace"), False, frozenset()

@@ -16,13 +16,43 @@ _log = structlog.get_logger()
 class ClusterGuardrails:
     """What the platform teams allow, read fresh every time: a kill switch must not wait for a cache."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, *, namespace: str | None = None) -> None:
         self._api = api
+        self._namespace = namespace
 
     async def fetch(self, namespace: str) -> tuple[guardrails.Named, ...]:
         """Every RemediationPolicy of the namespace, ordered by name."""
-        listed = await self._api.get(f"/apis/{group.GROUP}/{group.VERSION}/namespaces/{namespace}/{group.REMEDIATION_POLICIES}")
-        return tuple(sorted((_named(item) for item in listed["items"]), key=lambda one: one.name))
+        return tuple(sorted((_named(item) for item in await self._api.list(_path(namespace))), key=lambda one: one.name))
+
+    async def list_all(self) -> list[v1alpha1.RemediationPolicy]:
+        """All policies, or those of the one namespace that is attended; one that this version cannot read is left out."""
+        items = await self._api.list(_path(self._namespace))
+        found = []
+        for item in items:
+            try:
+                found.append(v1alpha1.RemediationPolicy.read(item))
+            except pydantic.ValidationError:
+                # Nothing can be shown in it; that it allows nothing is logged whenever it is asked for.
+                continue
+        return found
+
+    async def record_status(self, policy: v1alpha1.RemediationPolicy, status: v1alpha1.RemediationPolicyStatus) -> None:
+        """Replace the status of exactly this version. Raises ConflictError when it was changed since."""
+        metadata = policy.metadata
+        body = {
+            "apiVersion": group.API_VERSION,
+            "kind": group.REMEDIATION_POLICY_KIND,
+            "metadata": {"name": metadata.name, "namespace": metadata.namespace, "resourceVersion": metadata.resource_version},
+            # The server takes spec from what is stored; it stands here because the schema requires it.
+            "spec": policy.spec.model_dump(mode="json", exclude_defaults=True),
+            "status": status.model_dump(mode="json", exclude_defaults=True),
+        }
+        await self._api.put(f"{_path(metadata.namespace)}/{metadata.name}/status", body)
+
+
+def _path(namespace: str | None) -> str:
+    where = f"namespaces/{namespace}/" if namespace else ""
+    return f"/apis/{group.GROUP}/{group.VERSION}/{where}{group.REMEDIATION_POLICIES}"
 
 
 def _named(item: Mapping[str, Any]) -> guardrails.Named:

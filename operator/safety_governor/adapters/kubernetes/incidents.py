@@ -15,9 +15,16 @@ _log = structlog.get_logger()
 class ClusterIncidents:
     """Reads incidents, writes their status, leaves Events on them."""
 
-    def __init__(self, api: Api, *, reporter: str) -> None:
+    def __init__(self, api: Api, *, reporter: str, namespace: str | None = None) -> None:
         self._api = api
         self._reporter = reporter
+        self._namespace = namespace
+
+    async def list_all(self) -> list[v1alpha1.Incident]:
+        """All incidents, or those of the one namespace that is attended."""
+        where = f"namespaces/{self._namespace}/" if self._namespace else ""
+        items = await self._api.list(f"/apis/{group.GROUP}/{group.VERSION}/{where}{group.INCIDENTS}")
+        return [v1alpha1.Incident.read(one) for one in items]
 
     async def find(self, namespace: str, name: str) -> v1alpha1.Incident | None:
         """As it is now; None when it was deleted."""

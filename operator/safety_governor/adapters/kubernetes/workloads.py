@@ -1,104 +1,122 @@
-"""Workloads: read as the operator, touched only as the executor of their namespace."""
+"""Workloads and what surrounds them, read as the operator itself, which may not change any of it."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
+from safety_governor.adapters.kubernetes import paths, reading
 from safety_governor.adapters.kubernetes.api import Api, NotFoundError
 from safety_governor.api import group
-from safety_governor.domain import changes, digests, errors, plans, rollouts, values, workloads
-
-_PLURALS = {"Deployment": "deployments"}
-"""Kinds that this version can read and restart."""
-
-
-# Stand for what is only settled when a step is claimed, so that a preview is the same at any time.
-_ANY_KEY = "sha256:" + "0" * 64
-_ANY_INCIDENT = "namespace/name"
-_ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+from safety_governor.domain import actions, marks, plans, values, workloads
+from safety_governor.domain.actions import run_job
+from safety_governor.domain.workloads import Related
 
 
 class ClusterWorkloads:
-    """Deployments of the cluster."""
+    """Workloads and nodes of the cluster."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
 
-    async def find(self, namespace: str, target: plans.Target) -> workloads.Workload | None:
-        """As it is now; None when there is certainly none. A kind that this version does not know is not there for it."""
-        if target.kind not in _PLURALS:
+    async def look(
+        self, namespace: str, target: plans.Target, *, step: plans.Step | None = None, key: str = ""
+    ) -> workloads.Scene | None:
+        """The target with what the step has to see; None when there is certainly none. A kind that is not known is not there."""
+        if target.kind not in reading.KINDS:
             return None
         try:
-            return _workload(target.kind, await self._api.get(_path(namespace, target.kind, target.name)))
+            body = await self._api.get(paths.of(namespace, target.kind, target.name))
         except NotFoundError:
             return None
+        found = reading.workload(target.kind, body)
+        wanted = actions.of(step.type).reads if step is not None else frozenset()
+        around: dict[str, Any] = {"executor_exists": await self._executor_exists(namespace)}
+        if target.kind != workloads.NODE:
+            around["pods"] = await self._pods(namespace, body)
+        if Related.REVISIONS in wanted and target.kind in workloads.ROLLING:
+            around["revisions"] = await self._revisions(namespace, target.kind, body)
+        if Related.AUTOSCALERS in wanted:
+            around["autoscaler"] = await self._autoscaler(namespace, target)
+        if Related.NODES in wanted and target.kind == workloads.NODE:
+            around["other_nodes"] = await self._other_nodes(target.name)
+        if Related.JOBS in wanted and step is not None:
+            around |= await self._jobs(namespace, step, key)
+        return workloads.Scene(target=found, **around)
 
-    async def preview(self, namespace: str, workload: workloads.Workload, step: plans.Step) -> changes.Preview:
-        """A restart in a dry run, as the executor, on the version that is current now. Raises ClusterRefusedError when it would not be let."""
-        if step.type is not values.ActionType.ROLLOUT_RESTART:
-            raise errors.ClusterRefusedError(f"this version cannot carry out {step.type}")
-        path = _path(namespace, workload.kind, workload.name)
-        before = await self._api.get(path)
-        body = _restart(workload, key=_ANY_KEY, incident=_ANY_INCIDENT, at=_ANY_TIME)
-        del body["metadata"]["resourceVersion"]
-        after = await self._api.patch(path, body, impersonate=_executor(namespace), dry_run=True)
-        found = changes.between(
-            before,
-            after,
-            known={_ANY_KEY: "(key of the action)", _ANY_INCIDENT: "(this incident)", _stamp(_ANY_TIME): "(time of the claim)"},
-        )
-        return changes.Preview(step=step.id, summary=f"replaces every pod of {workload.kind}/{workload.name}", changes=found)
-
-    async def restart(self, namespace: str, workload: workloads.Workload, *, key: str, incident: str, at: datetime) -> None:
-        """Start a rollout of exactly this version, and leave key and incident on it.
-
-        Repeating it with the same key and time changes nothing. Raises ConflictError when the workload was changed since.
-        """
-        body = _restart(workload, key=key, incident=incident, at=at)
+    async def _executor_exists(self, namespace: str) -> bool:
         try:
-            await self._api.patch(_path(namespace, workload.kind, workload.name), body, impersonate=_executor(namespace))
-        except NotFoundError as error:
-            raise errors.ConflictError(str(error)) from error
+            await self._api.get(f"/api/v1/namespaces/{namespace}/serviceaccounts/{group.EXECUTOR}")
+        except NotFoundError:
+            return False
+        return True
+
+    async def _pods(self, namespace: str, body: Mapping[str, Any]) -> tuple[workloads.Pod, ...]:
+        """Pods that its selector finds and that it owns, directly or through a ReplicaSet."""
+        selector = _selector(body["spec"].get("selector") or {})
+        if not selector:
+            return ()
+        items = await self._api.list(f"/api/v1/namespaces/{namespace}/pods", query={"labelSelector": selector})
+        owners = {body["metadata"]["uid"]}
+        if body["kind"] == "Deployment":
+            owners = {one["metadata"]["uid"] for one in await self._owned(namespace, "ReplicaSet", body)}
+        return tuple(reading.pod(one) for one in items if _owner(one) in owners)
+
+    async def _owned(self, namespace: str, kind: str, body: Mapping[str, Any]) -> list[dict[str, Any]]:
+        query = {"labelSelector": _selector(body["spec"].get("selector") or {})}
+        items = await self._api.list(paths.of(namespace, kind), query=query)
+        return [one for one in items if _owner(one) == body["metadata"]["uid"]]
+
+    async def _revisions(self, namespace: str, kind: str, body: Mapping[str, Any]) -> tuple[workloads.Revision, ...]:
+        if kind == "Deployment":
+            found = [reading.replica_set(one) for one in await self._owned(namespace, "ReplicaSet", body)]
+        else:
+            found = [reading.controller_revision(one) for one in await self._owned(namespace, "ControllerRevision", body)]
+        return tuple(sorted(found, key=lambda one: -one.number))
+
+    async def _autoscaler(self, namespace: str, target: plans.Target) -> str:
+        for item in await self._api.list(f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers"):
+            reference = item["spec"]["scaleTargetRef"]
+            if (reference["kind"], reference["name"]) == (target.kind, target.name):
+                owner = next((one for one in item["metadata"].get("ownerReferences") or [] if one["kind"] == "ScaledObject"), None)
+                by = f" of KEDA's ScaledObject/{owner['name']}" if owner else ""
+                return values.clip(f"HorizontalPodAutoscaler/{item['metadata']['name']}{by}", values.LINE_LIMIT)
+        return ""
+
+    async def _other_nodes(self, name: str) -> int:
+        items = await self._api.list("/api/v1/nodes")
+        return sum(one["metadata"]["name"] != name and _takes_pods(one) for one in items)
+
+    async def _jobs(self, namespace: str, step: plans.Step, key: str) -> dict[str, Any]:
+        around: dict[str, Any] = {}
+        template = step.parameters.get("template", "")
+        try:
+            around["job_template"] = reading.job_template(await self._api.get(paths.of(namespace, "CronJob", template)))
+        except NotFoundError:
+            pass
+        try:
+            found = reading.job(await self._api.get(paths.of(namespace, workloads.JOB, run_job.name_of(key)))) if key else None
+        except NotFoundError:
+            found = None
+        # A Job of that name which somebody else has made is not ours; creating ours will be refused then.
+        around["job"] = found if found is not None and found.marks.get(marks.LAST_ACTION) == key else None
+        return around
 
 
-def _restart(workload: workloads.Workload, *, key: str, incident: str, at: datetime) -> dict[str, dict[str, Any]]:
-    marks = {group.LAST_ACTION: key, group.ACTED_FOR: incident}
-    return {
-        "metadata": {"resourceVersion": workload.resource_version, "annotations": marks},
-        "spec": {"template": {"metadata": {"annotations": {group.RESTARTED_AT: _stamp(at)}}}},
-    }
+def _owner(body: Mapping[str, Any]) -> str:
+    return next((str(one["uid"]) for one in body["metadata"].get("ownerReferences") or [] if one.get("controller")), "")
 
 
-def _stamp(at: datetime) -> str:
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+def _takes_pods(node: Mapping[str, Any]) -> bool:
+    ready = any(one["type"] == "Ready" and one["status"] == "True" for one in node.get("status", {}).get("conditions") or [])
+    spec = node.get("spec", {})
+    tainted = any(one.get("effect") in ("NoSchedule", "NoExecute") for one in spec.get("taints") or [])
+    return ready and not spec.get("unschedulable") and not tainted
 
 
-def _executor(namespace: str) -> str:
-    return f"system:serviceaccount:{namespace}:{group.EXECUTOR}"
-
-
-def _path(namespace: str, kind: str, name: str) -> str:
-    return f"/apis/apps/v1/namespaces/{namespace}/{_PLURALS[kind]}/{name}"
-
-
-def _workload(kind: str, body: Mapping[str, Any]) -> workloads.Workload:
-    metadata, spec, status = body["metadata"], body["spec"], body.get("status", {})
-    conditions = {one["type"]: one for one in status.get("conditions", [])}
-    return workloads.Workload(
-        kind=kind,
-        name=metadata["name"],
-        uid=metadata["uid"],
-        resource_version=metadata["resourceVersion"],
-        template_hash=digests.digest(spec["template"]),
-        paused=spec.get("paused", False),
-        last_action=metadata.get("annotations", {}).get(group.LAST_ACTION, ""),
-        rollout=rollouts.Observed(
-            generation=metadata["generation"],
-            observed_generation=status.get("observedGeneration", 0),
-            wanted=spec.get("replicas", 1),
-            replicas=status.get("replicas", 0),
-            updated=status.get("updatedReplicas", 0),
-            available=status.get("availableReplicas", 0),
-            progressing_reason=conditions.get("Progressing", {}).get("reason", ""),
-        ),
-    )
+def _selector(selector: Mapping[str, Any]) -> str:
+    """A label selector as the text that a query takes."""
+    parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
+    for one in selector.get("matchExpressions") or []:
+        key, chosen = one["key"], ",".join(one.get("values") or [])
+        forms = {"In": f"{key} in ({chosen})", "NotIn": f"{key} notin ({chosen})", "Exists": key, "DoesNotExist": f"!{key}"}
+        parts.append(forms[one["operator"]])
+    return ",".join(parts)

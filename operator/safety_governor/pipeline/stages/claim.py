@@ -1,80 +1,170 @@
 """Claim: put the intent on record, with a key and the state of the target, before anything is touched.
 
-What was claimed is done at most once: the key is left on the target, so that after a crash the effect is recognised.
+What was claimed is done at most once: the key is left on what is touched, so that after a crash the effect is recognised.
+The stage also says what comes after a step: the next one, its undo, or the end.
 """
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from safety_governor.api import records, v1alpha1
-from safety_governor.domain import digests, guardrails, lifecycle, plans, workloads
-from safety_governor.pipeline import cases, in_flight, outcomes, ports
+from safety_governor.domain import actions, approvals, digests, holds, lifecycle, plans, snapshots, values, verification, workloads
+from safety_governor.pipeline import cases, guarding, outcomes, ports, register, sequence
 
-LOOK_AGAIN = timedelta(seconds=30)
-"""How long a held action waits until it is looked at again; a change of the namespace's guard-rails is looked at at once."""
+LOOK_AGAIN = timedelta(minutes=1)
+"""How long an action waits that is held until a person changes something; a change of the guard-rails is looked at at once."""
+LONGEST = timedelta(minutes=5)
+"""How long one waits at most that is held until a certain time."""
 TURN = timedelta(seconds=2)
 """How long an action waits until it looks whether it is its turn."""
+HALFWAY = approvals.GOOD_FOR
+"""So long may a remediation that was begun be held between its steps; a person takes over then."""
+
+_HOLDS_LATER = frozenset({holds.Guard.SUSPENDED, holds.Guard.FROZEN})
+"""What holds a step of a remediation that was begun: it was let in as a whole, so budgets do not stop it halfway."""
 
 
 class Claim:
-    """Ends with the claimed action in status.execution."""
+    """Ends with the claimed action in status.execution, or with the phase that follows from what was done."""
 
-    def __init__(self, *, targets: ports.Workloads, rails: ports.Guardrails, fence: ports.Fence, acting: in_flight.InFlight) -> None:
+    def __init__(
+        self,
+        *,
+        targets: ports.Workloads,
+        guard: guarding.Guarding,
+        past: register.Register,
+        fence: ports.Fence,
+        watch: verification.Watch,
+    ) -> None:
         self._targets = targets
-        self._rails = rails
+        self._guard = guard
+        self._past = past
         self._fence = fence
-        self._acting = acting
+        self._watch = watch
 
     async def run(self, case: cases.Case) -> outcomes.Outcome:
-        """Record the step, unless something holds it back. The gate has judged the guard-rails a moment ago; what holds is asked here."""
-        incident, plan = case.incident, case.status.plan
+        """Record the next step, unless something holds it back. The gate has judged a moment ago what may never be done."""
+        plan, done = case.status.plan, _done(case.status)
         assert plan is not None, "the runner plans before it claims"  # noqa: S101
+        following = sequence.following(plan, done)
+        if isinstance(following, sequence.End):
+            return outcomes.Halt(status=_ended(case.status, following))
+        incident, step = case.incident, following.step
+        if done and not following.undoes and (incident.spec.abort or incident.spec.mode is values.Mode.OBSERVE):
+            return outcomes.Halt(status=_stopped(case.status, f"stopped by a person after {done[-1].id} of {len(plan.steps)} steps"))
         namespace = incident.metadata.namespace
-        rules = guardrails.strictest(await self._rails.fetch(namespace))
-        found = await self._targets.find(namespace, incident.target)
-        held = _held(rules, found, incident)
-        if held or found is None:
-            return _waiting(case, held, LOOK_AGAIN)
-        holder = self._acting.take(namespace, incident.target, incident.key)
-        if holder != incident.key:
-            return _waiting(case, f"incident {holder} is acting on {found.kind}/{found.name}; this one is looked at again after it", TURN)
-        action = _claimed(case, plan.steps[0], found)
-        claimed = records.Execution(actions=(action,), holder=self._fence.holder)
+        rails = await self._guard.read(namespace)
+        scene = await self._targets.look(namespace, incident.target, step=step)
+        if scene is None:
+            return _missing(case, done)
+        if done and (changed := _changed_since(done[-1], scene)):
+            return outcomes.Halt(status=_stopped(case.status, f"{scene.name} {changed} after {done[-1].id}; a person finds out what to do"))
+        disrupted = "" if following.undoes else await self._guard.disruption(namespace, step, scene)
+        # From here on nothing may wait: what is judged and what is reserved must be one.
+        self._past.release(incident.key)
+        held = self._held(rails, case, begun=bool(done), undoing=bool(following.undoes))
+        if disrupted:
+            held = (*held, holds.Hold(guard=holds.Guard.DISRUPTION, message=disrupted, until=None))
+        if held:
+            return _waiting(case, held, done)
+        self._past.reserve(incident.key, namespace=namespace, target=incident.target, now=case.now)
+        watch = _watch(self._watch, rails)
+        action = _claimed(case, following, scene, watch=watch)
+        claimed = records.Execution(actions=(*done, action), holder=self._fence.holder)
         return outcomes.Record(status=case.status.model_copy(update={"phase": lifecycle.Phase.EXECUTING, "execution": claimed}))
 
-
-def _waiting(case: cases.Case, held: str, pause: timedelta) -> outcomes.Wait:
-    waiting = records.Execution(held_because=held)
-    return outcomes.Wait(status=case.status.model_copy(update={"execution": waiting}), until=case.now + pause)
-
-
-def _held(rules: guardrails.Guardrails | None, found: workloads.Workload | None, incident: v1alpha1.Incident) -> str:
-    if rules is None:
-        return f"namespace {incident.metadata.namespace} has no RemediationPolicy any more; nothing is done until it has one"
-    if rules.suspend:
-        return "remediation is suspended in this namespace (RemediationPolicy spec.suspend); nothing is done until that is taken back"
-    if found is None:
-        return f"{incident.target.kind}/{incident.target.name} does not exist any more; nothing is done unless it comes back"
-    if found.paused:
-        return f"{found.kind}/{found.name} is paused, so a restart would not roll out; nothing is done until it is resumed"
-    return ""
+    def _held(self, rails: guarding.Rails, case: cases.Case, *, begun: bool, undoing: bool) -> tuple[holds.Hold, ...]:
+        found = self._guard.holds(rails, case.incident, now=case.now)
+        if undoing:
+            # Freeze windows and budgets are about changes; this one takes a change back.
+            return tuple(one for one in found if one.guard is holds.Guard.SUSPENDED)
+        return tuple(one for one in found if one.guard in _HOLDS_LATER) if begun else found
 
 
-def _claimed(case: cases.Case, step: plans.Step, found: workloads.Workload) -> records.Action:
-    gate = case.status.gate
+def _done(status: v1alpha1.IncidentStatus) -> tuple[records.Action, ...]:
+    return status.execution.actions if status.execution is not None else ()
+
+
+def _waiting(case: cases.Case, held: Sequence[holds.Hold], done: Sequence[records.Action]) -> outcomes.Outcome:
+    """What it waits for, and until when."""
+    if done and case.now - (done[-1].done_at or done[-1].claimed_at) >= HALFWAY:
+        return outcomes.Halt(status=_stopped(case.status, f"held halfway for too long: {held[0].message}"))
+    until = holds.strongest_until(held)
+    told = values.clip("; ".join(one.message for one in held), values.TEXT_LIMIT)
+    shown = f"{until:%Y-%m-%dT%H:%M:%SZ}" if until is not None else ""
+    waiting = records.Execution(actions=tuple(done), held_because=told, held_until=shown)
+    pause = TURN if all(one.guard is holds.Guard.IN_FLIGHT for one in held) else LOOK_AGAIN
+    if any(one.guard is holds.Guard.DISRUPTION for one in held):
+        pause = timedelta(seconds=15)
+    again = case.now + pause
+    if until is not None:
+        # A little later, as the wait must not end a moment too early.
+        again = min(case.now + LONGEST, until + timedelta(milliseconds=100))
+    return outcomes.Wait(status=case.status.model_copy(update={"execution": waiting}), until=again)
+
+
+def _missing(case: cases.Case, done: Sequence[records.Action]) -> outcomes.Outcome:
+    target = case.incident.target
+    if done:
+        return outcomes.Halt(status=_stopped(case.status, f"{target.kind}/{target.name} is gone after {done[-1].id}"))
+    message = f"{target.kind}/{target.name} does not exist any more; nothing is done unless it comes back"
+    waiting = records.Execution(held_because=message)
+    return outcomes.Wait(status=case.status.model_copy(update={"execution": waiting}), until=case.now + timedelta(seconds=30))
+
+
+def _changed_since(last: records.Action, scene: workloads.Scene) -> str:
+    if last.after is None:
+        return ""
+    now = snapshots.take(scene).model_copy(update={"source": None})
+    return snapshots.difference(last.after.model_copy(update={"source": None}), now)
+
+
+def _stopped(status: v1alpha1.IncidentStatus, why: str) -> v1alpha1.IncidentStatus:
+    return _ended(status, sequence.End(phase=lifecycle.Phase.INDETERMINATE, message=why))
+
+
+def _ended(status: v1alpha1.IncidentStatus, end: sequence.End) -> v1alpha1.IncidentStatus:
+    execution = status.execution
+    if execution is not None and end.phase is lifecycle.Phase.INDETERMINATE:
+        execution = execution.model_copy(update={"held_because": values.clip(end.message, values.TEXT_LIMIT), "held_until": ""})
+    return status.model_copy(update={"phase": end.phase, "execution": execution})
+
+
+def _watch(configured: verification.Watch, rails: guarding.Rails) -> verification.Watch:
+    """The stricter of what the operator and what the namespace say."""
+    rules = rails.rules
+    assert rules is not None, "a namespace without guard-rails is held"  # noqa: S101
+    asked = rules.verification
+    return verification.Watch(
+        timeout_seconds=min(configured.timeout_seconds, asked.timeout_seconds or configured.timeout_seconds),
+        soak_seconds=max(configured.soak_seconds, asked.soak_seconds or 0),
+        require_alert_resolved=configured.require_alert_resolved or asked.require_alert_resolved,
+        require_telemetry=configured.require_telemetry or rules.require_telemetry,
+    )
+
+
+def _claimed(case: cases.Case, following: sequence.Begin, scene: workloads.Scene, *, watch: verification.Watch) -> records.Action:
+    gate, stress, step = case.status.gate, case.status.stress, following.step
     assert gate is not None, "the runner gates before it claims"  # noqa: S101
-    key = digests.digest_of(incident=case.incident.metadata.uid, plan=gate.plan_digest, step=step.id, attempt=case.status.attempt)
+    telemetry = stress.telemetry if stress is not None else None
     return records.Action(
         id=step.id,
         type=step.type,
-        key=key,
+        parameters=step.parameters,
+        undoes=following.undoes,
+        key=digests.digest_of(incident=case.incident.metadata.uid, plan=gate.plan_digest, step=step.id, attempt=case.status.attempt),
         target=case.incident.target,
         state=records.ActionState.CLAIMED,
-        precondition=records.Precondition(
-            uid=found.uid,
-            resource_version=found.resource_version,
-            generation=found.rollout.generation,
-            template_hash=found.template_hash,
+        before=actions.of(step.type).snapshot(step, scene),
+        baseline=verification.Baseline(
+            troubled=tuple(pod.uid for pod in scene.pods or () if pod.is_crash_looping)[:64],
+            error_ratio=telemetry.error_ratio if telemetry is not None else None,
         ),
+        watch=watch,
         # Whole seconds, as the time goes into an annotation of the target and must read the same after a restart.
-        claimed_at=case.now.replace(microsecond=0),
+        claimed_at=_whole(case.now),
     )
+
+
+def _whole(now: datetime) -> datetime:
+    return now.replace(microsecond=0)

@@ -9,94 +9,163 @@ from being done. When neither is certain, a person decides.
 from datetime import timedelta
 
 from safety_governor.api import records, v1alpha1
-from safety_governor.domain import errors, guardrails, lifecycle, values, workloads
-from safety_governor.pipeline import cases, in_flight, outcomes, ports
+from safety_governor.domain import actions, errors, holds, journal, lifecycle, plans, requests, snapshots, values, workloads
+from safety_governor.pipeline import cases, guarding, outcomes, ports, register, sequence
 
 SOON = timedelta(milliseconds=250)
 AGAIN = timedelta(seconds=1)
 STALE = timedelta(minutes=2)
 """A claim that could not be carried out for so long is taken back: what it rests on is looked at again first."""
+FORGOTTEN = timedelta(hours=12)
+"""After so long the traces of an effect, such as a Job, may have been cleared away: no trace proves nothing any more."""
 
 
 class Execute:
     """Ends with the effect on the target; Advance means that it is there."""
 
     def __init__(
-        self, *, targets: ports.Workloads, rails: ports.Guardrails, fence: ports.Fence, acting: in_flight.InFlight, own_namespace: str
+        self,
+        *,
+        targets: ports.Workloads,
+        actuator: ports.Actuator,
+        guard: guarding.Guarding,
+        past: register.Register,
+        fence: ports.Fence,
+        journal: ports.Journal,
     ) -> None:
         self._targets = targets
-        self._rails = rails
+        self._actuator = actuator
+        self._guard = guard
+        self._past = past
         self._fence = fence
-        self._acting = acting
-        self._own_namespace = own_namespace
+        self._journal = journal
+        self._asked: set[str] = set()
 
     async def run(self, case: cases.Case) -> outcomes.Outcome:
         """Look for the effect; if it is certainly not there and may be brought about, bring it about."""
-        action = claimed(case.status)
-        incident, namespace = case.incident, case.incident.metadata.namespace
-        self._acting.take(namespace, action.target, incident.key)
-        found = await self._targets.find(namespace, action.target)
-        if found is not None and found.last_action == action.key:
-            return outcomes.Advance(status=case.status)
-        if found is None or not _as_claimed(found, action):
-            return outcomes.Halt(status=_undecided(case.status, action, found))
-        objection = await self._objection(case, action)
-        if objection:
-            return self._taken_back(case, objection)
-        if not self._fence.holds():
-            raise errors.NotLeaderError("the Lease is not certainly ours; the claimed action is left to whoever holds it")
+        action, incident = claimed(case.status), case.incident
+        step, kind = sequence.step_of(action), actions.of(action.type)
+        namespace = incident.metadata.namespace
+        scene = await self._targets.look(namespace, action.target, step=step, key=action.key)
+        if scene is None:
+            return self._undecided(case, action, "is gone")
+        intent = sequence.intent_of(incident.key, action)
         try:
-            await self._targets.restart(namespace, found, key=action.key, incident=incident.key, at=action.claimed_at)
+            request = kind.request(step, scene, intent)
+        except errors.ClusterRefusedError as error:
+            return outcomes.Halt(status=_refused(case.status, action, str(error)))
+        if request is None:
+            return outcomes.Advance(status=case.status)
+        changed = snapshots.difference(action.before, kind.snapshot(step, scene))
+        if changed:
+            return self._undecided(case, action, changed)
+        untouched = self._is_untouched(case, kind, scene, intent)
+        objection = await self._objection(case, action, scene)
+        if objection and untouched:
+            return self._taken_back(case, action, objection)
+        if case.now - action.claimed_at >= timedelta(seconds=action.watch.timeout_seconds) and not untouched:
+            return self._undecided(case, action, "may have been touched, and the action did not come to its end in time")
+        if objection and not action.undoes:
+            return _held(case, objection)
+        return await self._act(case, action, request)
+
+    async def _act(self, case: cases.Case, action: records.Action, request: requests.Request) -> outcomes.Outcome:
+        namespace = case.incident.metadata.namespace
+        await self._journal.intend(_intent(case.incident, action))
+        self._fenced()
+        try:
+            await self._actuator.dry_run(namespace, request)
+            # Once more, as the dry run took its time: whoever else holds the Lease by now acts instead of us.
+            self._fenced()
+            self._asked.add(action.key)
+            await self._actuator.act(namespace, request)
         except errors.ConflictError:
             # Between reading and acting somebody touched the target; what that means is seen at the next look.
             return outcomes.Wait(status=case.status, until=case.now + AGAIN)
-        except errors.ClusterRefusedError as error:
+        except errors.TerminalError as error:
             return outcomes.Halt(status=_refused(case.status, action, str(error)))
+        if isinstance(request, requests.Call):
+            # Nothing in the cluster tells that it was done, so its answer has to go on record.
+            return outcomes.Record(status=case.status.with_action(action.model_copy(update={"acknowledged_at": case.now})))
         return outcomes.Wait(status=case.status, until=case.now + SOON)
 
-    async def _objection(self, case: cases.Case, action: records.Action) -> str:
+    def _fenced(self) -> None:
+        if not self._fence.holds():
+            raise errors.NotLeaderError("the Lease is not certainly ours; the claimed action is left to whoever holds it")
+
+    def _is_untouched(self, case: cases.Case, kind: actions.AnyAction, scene: workloads.Scene, intent: actions.Intent) -> bool:
+        """Whether it is certain that nothing was done yet."""
+        if kind.has_begun(scene, intent) or case.now - intent.at >= FORGOTTEN:
+            return False
+        if kind.shows_effect:
+            return True
+        claimed_by = case.status.execution.holder if case.status.execution else ""
+        return claimed_by == self._fence.holder and intent.key not in self._asked
+
+    async def _objection(self, case: cases.Case, action: records.Action, scene: workloads.Scene) -> str:
         """Why what was claimed must not be done after all; asked in the last moment."""
-        spec, plan = case.incident.spec, case.status.plan
+        spec = case.incident.spec
+        namespace = case.incident.metadata.namespace
+        rails = await self._guard.read(namespace)
+        held = self._guard.holds(rails, case.incident, now=case.now)
+        if action.undoes:
+            # A change is taken back whatever the guard-rails say about changes, but never against the kill switch.
+            return "; ".join(one.message for one in held if one.guard is holds.Guard.SUSPENDED)
         if spec.abort or spec.alert_resolved or spec.mode is values.Mode.OBSERVE:
             return "the incident was stopped before anything was done"
         if case.now - action.claimed_at >= STALE:
             return f"the claim of {action.claimed_at:%H:%M:%S} is too old to act on"
-        namespace = case.incident.metadata.namespace
-        rules = guardrails.strictest(await self._rails.fetch(namespace))
-        if rules is not None and rules.suspend:
-            return "remediation was suspended in this namespace before anything was done"
-        found = guardrails.objections(
-            rules, namespace=namespace, own_namespace=self._own_namespace, target=action.target, steps=plan.steps if plan else ()
-        )
-        return "; ".join(found)
+        step = sequence.step_of(action)
+        found = self._guard.refusals(rails, namespace=namespace, target=action.target, steps=(step,), scenes=(scene,))
+        return "; ".join((*found, *(one.message for one in held)))
 
-    def _taken_back(self, case: cases.Case, objection: str) -> outcomes.Record:
-        """Nothing was done, so the incident goes back to where it was decided, and is judged again."""
-        self._acting.release(case.incident.key)
-        waiting = records.Execution(held_because=values.clip(objection, values.TEXT_LIMIT))
-        return outcomes.Record(status=case.status.model_copy(update={"phase": lifecycle.Phase.GATED, "execution": waiting}))
+    def _taken_back(self, case: cases.Case, action: records.Action, objection: str) -> outcomes.Record:
+        """Nothing was done. Of the first step the incident goes back to where it was decided; a later one waits where it stands."""
+        self._past.release(case.incident.key)
+        self._past.forget(action.key)
+        assert case.status.execution is not None  # noqa: S101
+        before = case.status.execution.actions[:-1]
+        waiting = records.Execution(actions=before, held_because=values.clip(objection, values.TEXT_LIMIT))
+        phase = case.status.phase if before else lifecycle.Phase.GATED
+        return outcomes.Record(status=case.status.model_copy(update={"phase": phase, "execution": waiting}))
+
+    @staticmethod
+    def _undecided(case: cases.Case, action: records.Action, seen: str) -> outcomes.Halt:
+        name = f"{action.target.kind}/{action.target.name}"
+        message = f"{name} {seen} after the action was claimed; whether it took effect is for a person to find out"
+        ended = action.model_copy(update={"state": records.ActionState.INDETERMINATE, "message": message, "done_at": case.now})
+        return outcomes.Halt(status=case.status.with_action(ended).model_copy(update={"phase": lifecycle.Phase.INDETERMINATE}))
 
 
 def claimed(status: v1alpha1.IncidentStatus) -> records.Action:
-    """The action that was claimed."""
+    """The action that was claimed last."""
     assert status.execution is not None, "the runner claims before it executes"  # noqa: S101
     return status.execution.actions[-1]
 
 
-def _as_claimed(found: workloads.Workload, action: records.Action) -> bool:
-    before = action.precondition
-    return (found.uid, found.rollout.generation, found.template_hash) == (before.uid, before.generation, before.template_hash)
-
-
-def _undecided(status: v1alpha1.IncidentStatus, action: records.Action, found: workloads.Workload | None) -> v1alpha1.IncidentStatus:
-    seen = "is gone" if found is None else "was replaced" if found.uid != action.precondition.uid else "was changed by somebody else"
-    name = f"{action.target.kind}/{action.target.name}"
-    message = f"{name} {seen} after the action was claimed; whether it took effect is for a person to find out"
-    ended = action.model_copy(update={"state": records.ActionState.INDETERMINATE, "message": message})
-    return status.with_action(ended).model_copy(update={"phase": lifecycle.Phase.INDETERMINATE})
+def _held(case: cases.Case, why: str) -> outcomes.Wait:
+    assert case.status.execution is not None  # noqa: S101
+    waiting = case.status.execution.model_copy(update={"held_because": values.clip(why, values.TEXT_LIMIT)})
+    return outcomes.Wait(status=case.status.model_copy(update={"execution": waiting}), until=case.now + timedelta(seconds=15))
 
 
 def _refused(status: v1alpha1.IncidentStatus, action: records.Action, why: str) -> v1alpha1.IncidentStatus:
-    message = values.clip(f"the API server refused the action, so nothing was changed: {why}", values.TEXT_LIMIT)
+    """Nothing was changed. When something had been done before, the incident is neither done nor undone: a person takes over."""
+    message = values.clip(f"the action was refused, so nothing was changed: {why}", values.TEXT_LIMIT)
     ended = action.model_copy(update={"state": records.ActionState.FAILED, "message": message})
-    return status.with_action(ended).model_copy(update={"phase": lifecycle.Phase.FAILED})
+    assert status.execution is not None  # noqa: S101
+    phase = lifecycle.Phase.FAILED if len(status.execution.actions) == 1 else lifecycle.Phase.INDETERMINATE
+    return status.with_action(ended).model_copy(update={"phase": phase})
+
+
+def _intent(incident: v1alpha1.Incident, action: records.Action) -> journal.Intent:
+    return journal.Intent(
+        key=action.key,
+        incident=incident.key,
+        uid=incident.metadata.uid,
+        namespace=incident.metadata.namespace,
+        target=plans.Target(kind=action.target.kind, name=action.target.name),
+        type=action.type,
+        undoes=bool(action.undoes),
+        claimed_at=action.claimed_at,
+    )

@@ -3,11 +3,13 @@
 The gate reads the target and the guard-rails of the namespace itself, at the last moment. It asks nobody.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from safety_governor.api import records, v1alpha1
 from safety_governor.domain import (
+    actions,
     adaptability,
     approvals,
     changes,
@@ -20,12 +22,14 @@ from safety_governor.domain import (
     lifecycle,
     plans,
     policies,
+    previews,
+    requests,
     scores,
     values,
     verdicts,
     workloads,
 )
-from safety_governor.pipeline import cases, outcomes, ports
+from safety_governor.pipeline import cases, guarding, outcomes, ports
 
 
 class Gate:
@@ -36,16 +40,16 @@ class Gate:
         *,
         knowledge: ports.Knowledge,
         targets: ports.Workloads,
-        rails: ports.Guardrails,
+        actuator: ports.Actuator,
+        guard: guarding.Guarding,
         thresholds: checks.Thresholds,
-        own_namespace: str,
         expiry: timedelta = guardrails.DEFAULT_EXPIRY,
     ) -> None:
         self._knowledge = knowledge
         self._targets = targets
-        self._rails = rails
+        self._actuator = actuator
+        self._guard = guard
         self._thresholds = thresholds
-        self._own_namespace = own_namespace
         self._expiry = expiry
 
     async def run(self, case: cases.Case) -> outcomes.Outcome:
@@ -54,13 +58,16 @@ class Gate:
         assert plan is not None, "the runner plans before it gates"  # noqa: S101
         assert stress is not None, "the runner stresses before it gates"  # noqa: S101
         incident = case.incident
-        found = await self._targets.find(incident.metadata.namespace, incident.target)
-        named = await self._rails.fetch(incident.metadata.namespace)
-        rules = guardrails.strictest(named)
-        forbidden = guardrails.objections(
-            rules, namespace=incident.metadata.namespace, own_namespace=self._own_namespace, target=incident.target, steps=plan.steps
+        namespace = incident.metadata.namespace
+        scenes = await self._scenes(case, plan)
+        found = scenes[0].target if scenes else None
+        rails = await self._guard.read(namespace)
+        rules = rails.rules
+        forbidden = self._guard.refusals(
+            rails, namespace=namespace, target=incident.target, steps=plan.steps, scenes=scenes if _is_ours(plan) else ()
         )
-        previews, refused = await self._previews(case, plan, found)
+        # What is forbidden anyway is not tried.
+        previewed, refused = await self._previews(case, plan, scenes) if not forbidden else ((), ())
         conflicts = await self._conflicts(case, plan, stress)
         known = _facts(case, plan, stress, target=found, rules=rules, conflicts=conflicts, objections=(*forbidden, *refused))
         verdict = verdicts.judge(known, self._thresholds)
@@ -70,10 +77,10 @@ class Gate:
         parts = {
             "plan": digests.digest(plan),
             "target": digests.digest(target),
-            "dryRun": digests.digest([one.model_dump(mode="json") for one in previews]),
+            "dryRun": digests.digest([one.model_dump(mode="json") for one in previewed]),
             "evidence": digests.digest(stress.ledger),
             "policies": digests.digest(stress.policies),
-            "guardrails": digests.digest([one.model_dump(mode="json") for one in named]),
+            "guardrails": digests.digest([_lasting(one).model_dump(mode="json") for one in rails.named]),
             "scores": digests.digest(case.status.scores or scores.Profile()),
             "thresholds": digests.digest(self._thresholds),
             "verdict": digests.digest([verdict.decision.value, verdict.required_approval.value, verdict.reason]),
@@ -82,7 +89,8 @@ class Gate:
             **_judged(known, verdict),
             plan_digest=digests.digest_of(incident=incident.metadata.uid, attempt=attempt, gate=verdicts.GATE_VERSION, **parts),
             parts=parts,
-            previews=previews,
+            previews=previewed,
+            held_by=tuple(one.message for one in self._guard.holds(rails, incident, now=case.now))[:16] if rules and previewed else (),
             two_persons=_takes_two(rules, verdict, incident),
             decided_at=case.now,
             expires_at=_expires_at(case.now, rules, self._expiry) if approvals.needed(verdict) else "",
@@ -102,17 +110,41 @@ class Gate:
             return None
         return policies.PolicySet(read).conflicts(actions=plan.names, severity=case.incident.spec.severity)
 
+    async def _scenes(self, case: cases.Case, plan: plans.Plan) -> tuple[workloads.Scene, ...]:
+        """The target as each step has to see it; empty when there is certainly no target."""
+        namespace, target = case.incident.metadata.namespace, case.incident.target
+        seen = [await self._targets.look(namespace, target, step=step) for step in plan.steps or (None,)]
+        return tuple(one for one in seen if one is not None)
+
     async def _previews(
-        self, case: cases.Case, plan: plans.Plan, found: workloads.Workload | None
+        self, case: cases.Case, plan: plans.Plan, scenes: Sequence[workloads.Scene]
     ) -> tuple[tuple[changes.Preview, ...], tuple[str, ...]]:
         """What each step would change; and why the API server would not let it, if it would not."""
-        if found is None or plan.is_manual or plan.resolution is not plans.Resolution.RESOLVED:
+        if not _is_ours(plan):
             return (), ()
-        namespace = case.incident.metadata.namespace
-        try:
-            return tuple([await self._targets.preview(namespace, found, step) for step in plan.steps]), ()
-        except errors.ClusterRefusedError as error:
-            return (), (f"the API server refuses a dry run of the action: {error}",)
+        found = []
+        for step, scene in zip(plan.steps, scenes, strict=False):
+            action = actions.of(step.type)
+            request: requests.Request | None = None
+            result: Mapping[str, Any] = {}
+            try:
+                request = action.request(step, scene, previews.intent(action.snapshot(step, scene)))
+                result = await self._actuator.dry_run(case.incident.metadata.namespace, request) if request is not None else {}
+            except errors.DisruptionRefusedError:
+                pass  # That passes by; it holds the action back when its time comes.
+            except errors.TerminalError as error:
+                return (), (f"a dry run of {step.id} ({step.type}) is refused: {error}",)
+            found.append(previews.of(step, scene, request, result))
+        return tuple(found), ()
+
+
+def _lasting(named: guardrails.Named) -> guardrails.Named:
+    """Without the switches that only say when: a kill switch holds what people have released, it does not take their word back."""
+    return named.model_copy(update={"rules": named.rules.model_copy(update={"suspend": False, "breaker_reset_at": None})})
+
+
+def _is_ours(plan: plans.Plan) -> bool:
+    return plan.resolution is plans.Resolution.RESOLVED and not plan.is_manual
 
 
 def _facts(

@@ -5,7 +5,7 @@ demoted or removed since leads to another plan and with it to another digest.
 """
 
 from safety_governor.api import records
-from safety_governor.domain import answers, errors, plans
+from safety_governor.domain import answers, errors, plans, resolution
 from safety_governor.pipeline import cases, outcomes, ports
 
 CANDIDATES = 10
@@ -37,7 +37,7 @@ class Plan:
         named = [await self._knowledge.find_runbook(identifier) for identifier in proposal.runbook_ids]
         hits = await self._knowledge.search_runbooks(case.brief.text, service=service, limit=CANDIDATES)
         candidates = [*(one for one in named if one is not None), *(hit.document for hit in hits)]
-        return plans.resolve(proposal, candidates, service=service)
+        return resolution.resolve(proposal, candidates, service=service)
 
     async def _resolve_again(self, case: cases.Case, plan: plans.Plan) -> plans.Plan:
         if plan.action is None:
@@ -53,4 +53,4 @@ class Plan:
         stated = plans.Proposal(
             proposed_action=plan.action, rationale=plan.rationale, key_claims=plan.claims, confidence_initial=plan.confidence_initial
         )
-        return plans.resolve(stated, [runbook] if runbook else [], service=case.incident.spec.service)
+        return resolution.resolve(stated, [runbook] if runbook else [], service=case.incident.spec.service)

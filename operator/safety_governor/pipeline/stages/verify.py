@@ -2,45 +2,100 @@
 
 from datetime import timedelta
 
-from safety_governor.api import records
-from safety_governor.domain import lifecycle, rollouts
-from safety_governor.pipeline import cases, outcomes, ports
+import structlog
 
-TIMEOUT = timedelta(minutes=10)
-"""After this a rollout that is still going on is inconclusive."""
+from safety_governor.api import records
+from safety_governor.domain import actions, errors, journal, lifecycle, rollouts, snapshots, telemetry, values, verification, workloads
+from safety_governor.pipeline import cases, outcomes, ports, sequence
 
 SLOW = timedelta(seconds=20)
 """A rollout that takes longer is shown as Verifying, at the price of one more write."""
 
+WINDOW = timedelta(minutes=1)
+"""So much of the live logs is looked at, at least."""
+
+_log = structlog.get_logger()
+
 
 class Verify:
-    """Ends with status.verification."""
+    """Ends with the outcome of the action that was claimed last; Advance means that there is one."""
 
-    def __init__(self, *, targets: ports.Workloads, timeout: timedelta = TIMEOUT) -> None:
+    def __init__(self, *, targets: ports.Workloads, knowledge: ports.Knowledge, journal: ports.Journal) -> None:
         self._targets = targets
-        self._timeout = timeout
+        self._knowledge = knowledge
+        self._journal = journal
 
     async def run(self, case: cases.Case) -> outcomes.Outcome:
         """Look once."""
         assert case.status.execution is not None, "the runner claims before it verifies"  # noqa: S101
         action = case.status.execution.actions[-1]
-        found = await self._targets.find(case.incident.metadata.namespace, action.target)
-        progress, sentence = rollouts.progress(found.rollout) if found else (rollouts.Progress.STUCK, "the target is gone")
-        waited = case.now - action.claimed_at
-        if progress is rollouts.Progress.COMPLETE:
-            return self._ended(case, action, records.Outcome.VERIFIED, sentence)
-        if progress is rollouts.Progress.STUCK:
-            return self._ended(case, action, records.Outcome.REGRESSED, sentence)
-        if waited >= self._timeout:
-            return self._ended(case, action, records.Outcome.INCONCLUSIVE, f"{sentence}, after {self._timeout.seconds // 60} minutes")
-        phase = lifecycle.Phase.VERIFYING if waited >= SLOW else case.status.phase
-        pause = timedelta(seconds=min(max(waited.total_seconds() / 5, 0.5), 5.0))
-        return outcomes.Wait(status=case.status.model_copy(update={"phase": phase}), until=case.now + pause)
+        scene = await self._targets.look(
+            case.incident.metadata.namespace, action.target, step=sequence.step_of(action), key=action.key
+        )
+        if scene is None:
+            gone = verification.Judged(outcome=verification.Outcome.INCONCLUSIVE, message="the target is gone", until=case.now)
+            return await self._ended(case, action, None, gone)
+        seen = await self._observed(case, action, scene)
+        judged = verification.judge(seen, action.baseline, action.watch, since=action.claimed_at, now=case.now)
+        if judged.outcome is not None:
+            return await self._ended(case, action, scene, judged)
+        slow = case.now - action.claimed_at >= SLOW and not _is_rolled_out(seen)
+        phase = lifecycle.Phase.VERIFYING if slow else case.status.phase
+        return outcomes.Wait(status=case.status.model_copy(update={"phase": phase}), until=judged.until)
 
-    @staticmethod
-    def _ended(case: cases.Case, action: records.Action, outcome: records.Outcome, sentence: str) -> outcomes.Outcome:
-        done = action.model_copy(update={"state": records.ActionState.DONE, "done_at": case.now, "message": sentence})
-        verification = records.Verification(outcome=outcome, message=sentence, started_at=action.claimed_at, finished_at=case.now)
-        status = case.status.with_action(done).model_copy(update={"verification": verification})
-        phase = lifecycle.Phase.RESOLVED if outcome is records.Outcome.VERIFIED else lifecycle.Phase.INDETERMINATE
-        return outcomes.Halt(status=status.model_copy(update={"phase": phase}))
+    async def _observed(self, case: cases.Case, action: records.Action, scene: workloads.Scene) -> verification.Observation:
+        kind = actions.of(action.type)
+        progress, sentence = kind.progress(sequence.step_of(action), scene)
+        seen = verification.Observation(
+            progress=progress,
+            sentence=sentence,
+            pods=scene.pods or (),
+            alert_resolved=case.incident.spec.alert_resolved,
+            # Our own change is one generation.
+            meddled=scene.target.generation > action.before.generation + kind.changes_target,
+        )
+        # Only when the outcome may hang on them: the logs of the first seconds say nothing yet.
+        soaked = verification.soaked_at(seen.pods, action.watch, since=action.claimed_at)
+        wanted = action.baseline.error_ratio is not None or action.watch.require_telemetry
+        if action.undoes or not wanted or not _is_rolled_out(seen) or case.now < soaked:
+            return seen
+        found, problem = await self._telemetry(case, action)
+        return seen.model_copy(update={"telemetry": found, "telemetry_problem": problem})
+
+    async def _telemetry(self, case: cases.Case, action: records.Action) -> tuple[telemetry.Telemetry | None, str]:
+        window = max(WINDOW, case.now - action.claimed_at)
+        try:
+            return await self._knowledge.summarise_logs(service=case.incident.spec.service, until=case.now, window=window), ""
+        except errors.RetryableError as error:
+            return None, values.clip(str(error), 300)
+
+    async def _ended(
+        self, case: cases.Case, action: records.Action, scene: workloads.Scene | None, judged: verification.Judged
+    ) -> outcomes.Advance:
+        assert judged.outcome is not None  # noqa: S101
+        done = action.model_copy(
+            update={
+                "state": records.ActionState.DONE,
+                "done_at": case.now,
+                "outcome": judged.outcome,
+                "message": judged.message,
+                "after": snapshots.take(scene) if scene is not None else None,
+            }
+        )
+        seen = records.Verification(
+            outcome=judged.outcome, message=judged.message, started_at=action.claimed_at, finished_at=case.now
+        )
+        try:
+            await self._journal.end(
+                journal.End(key=action.key, incident=case.incident.key, outcome=judged.outcome, message=judged.message, at=case.now)
+            )
+        except errors.RetryableError as error:
+            # The effect is there and the outcome stands in the incident; only the journal does not have it.
+            _log.warning("the end of an action is not in the journal", incident=case.incident.key, key=action.key, error=str(error))
+        status = case.status.with_action(done)
+        # What stays on record about the incident is how the plan turned out, not how well it was undone.
+        return outcomes.Advance(status=status if action.undoes else status.model_copy(update={"verification": seen}))
+
+
+def _is_rolled_out(seen: verification.Observation) -> bool:
+    return seen.progress is rollouts.Progress.COMPLETE

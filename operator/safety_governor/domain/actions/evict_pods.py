@@ -1,0 +1,77 @@
+"""Have pods leave one after the other, so that their controller starts new ones. The disruption budgets may refuse."""
+
+import enum
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from safety_governor.domain import guardrails, plans, requests, snapshots, values, workloads
+from safety_governor.domain.actions import base
+
+
+class Which(enum.StrEnum):
+    """Which pods."""
+
+    UNREADY = "unready"
+    """Those that are not ready, oldest first."""
+    OLDEST = "oldest"
+    """The oldest, ready or not."""
+
+
+class Parameters(base.Parameters):
+    """Which pods and how many."""
+
+    which: Which = Which.UNREADY
+    most: int = Field(default=1, ge=1, le=snapshots.POD_LIMIT)
+    """So many at most."""
+
+
+class EvictPods(base.Action[Parameters]):
+    """Certain pods, by name and uid, chosen when the action is claimed: a pod that has left is not evicted twice."""
+
+    action_type = values.ActionType.EVICT_PODS
+    kinds = workloads.ROLLING | {workloads.JOB}
+    reads = frozenset({workloads.Related.PODS})
+    changes_target = False
+    parameters = Parameters
+
+    def describe(self, step: plans.Step, target: str) -> str:
+        """In one line."""
+        given = self.read(step)
+        which = "that are not ready" if given.which is Which.UNREADY else "that are the oldest"
+        return f"evicts up to {given.most} pods of {target} {which}, one after the other"
+
+    def objections(self, step: plans.Step, scene: workloads.Scene, rules: guardrails.Guardrails) -> tuple[str, ...]:
+        """Nobody to evict."""
+        del rules
+        if scene.pods is None:
+            return (f"the pods of {scene.name} are not known",)
+        return () if self._chosen(step, scene) else (f"{scene.name} has no pod to evict, so nothing would change",)
+
+    def takes_down(self, step: plans.Step, scene: workloads.Scene) -> int:
+        """One after the other, and only those that are ready count."""
+        return 1 if any(pod.ready for pod in self._chosen(step, scene)) else 0
+
+    def snapshot(self, step: plans.Step, scene: workloads.Scene) -> snapshots.Snapshot:
+        """With the pods that are to leave."""
+        return snapshots.take(scene, pods=self._chosen(step, scene))
+
+    def request(self, step: plans.Step, scene: workloads.Scene, intent: base.Intent) -> requests.Request | None:
+        """The next of the pods that is still there."""
+        del step
+        there = _there(scene, intent.before.pods)
+        return requests.Evict(pod=there[0].name, uid=there[0].uid) if there else None
+
+    def has_begun(self, scene: workloads.Scene, intent: base.Intent) -> bool:
+        """Whether one of them has left."""
+        return len(_there(scene, intent.before.pods)) < len(intent.before.pods)
+
+    def _chosen(self, step: plans.Step, scene: workloads.Scene) -> Sequence[workloads.Pod]:
+        given = self.read(step)
+        candidates = [pod for pod in scene.pods or () if not pod.terminating and (given.which is Which.OLDEST or not pod.ready)]
+        return sorted(candidates, key=lambda pod: (pod.created_at, pod.name))[: given.most]
+
+
+def _there(scene: workloads.Scene, pods: Sequence[snapshots.PodName]) -> list[snapshots.PodName]:
+    present = {pod.uid for pod in scene.pods or () if not pod.terminating}
+    return [pod for pod in pods if pod.uid in present]

@@ -1,0 +1,110 @@
+"""Set one field of the target by server-side apply. Never forced: a field that somebody else owns is theirs, and people decide.
+
+Each field has a manager of its own, so that setting one does not take back another, and so that taking one back is an
+apply without it.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import field_validator
+
+from safety_governor.domain import guardrails, paths, plans, requests, rollouts, snapshots, values, workloads
+from safety_governor.domain import marks as marking
+from safety_governor.domain.actions import base, rollout_undo
+
+_VERSIONS = {"Deployment": "apps/v1", "StatefulSet": "apps/v1", "DaemonSet": "apps/v1", "Job": "batch/v1"}
+
+
+class Parameters(base.Parameters):
+    """Which field and what it becomes."""
+
+    path: values.Line
+    value: values.Line | None = None
+    """Absent: what the governor has set there is taken back."""
+
+    @field_validator("path")
+    @classmethod
+    def _names_a_field_of_spec(cls, path: str) -> str:
+        if paths.parse(path)[0] != "spec":
+            raise ValueError("only fields of spec can be patched")
+        return path
+
+    @field_validator("value")
+    @classmethod
+    def _is_a_single_value(cls, value: str | None) -> str | None:
+        if value is not None and isinstance(paths.scalar(value), dict | list | None):
+            raise ValueError("it takes a single value, not an object, a list or null")
+        return value
+
+
+class PatchFields(base.Action[Parameters]):
+    """One field, one value."""
+
+    action_type = values.ActionType.PATCH_FIELDS
+    kinds = frozenset(_VERSIONS)
+    parameters = Parameters
+
+    def describe(self, step: plans.Step, target: str) -> str:
+        """In one line."""
+        given = self.read(step)
+        if given.value is None:
+            return f"takes back what was set at {given.path} of {target}"
+        return f"sets {given.path} of {target} to {given.value}"
+
+    def objections(self, step: plans.Step, scene: workloads.Scene, rules: guardrails.Guardrails) -> tuple[str, ...]:
+        """Not listed, more than a value, or that value already."""
+        given, found = self.read(step), []
+        if not guardrails.may_patch(rules, kind=scene.target.kind, path=given.path):
+            found.append(f"{given.path} of a {scene.target.kind} is not among the patchable fields of the RemediationPolicy")
+        present = paths.look_up(scene.target.body, paths.parse(given.path))
+        if isinstance(present, dict | list):
+            found.append(f"{given.path} of {scene.name} is not a single value")
+        elif given.value is not None and present == paths.scalar(given.value):
+            found.append(f"{given.path} of {scene.name} is {given.value} already, so nothing would change")
+        elif len(json.dumps(present)) > values.LINE_LIMIT:
+            found.append(f"{given.path} of {scene.name} is too long to be put on record, so it could not be brought back")
+        if given.path.startswith("spec.template."):
+            found += rollout_undo.rollout_objections(scene)
+        return tuple(found)
+
+    def takes_down(self, step: plans.Step, scene: workloads.Scene) -> int:
+        """A change of the template is rolled out."""
+        return scene.target.max_unavailable if self.read(step).path.startswith("spec.template.") else 0
+
+    def snapshot(self, step: plans.Step, scene: workloads.Scene) -> snapshots.Snapshot:
+        """With the value of the field."""
+        present = paths.look_up(scene.target.body, paths.parse(self.read(step).path))
+        return snapshots.take(scene, value=None if present is None else json.dumps(present))
+
+    def request(self, step: plans.Step, scene: workloads.Scene, intent: base.Intent) -> requests.Request | None:
+        """An apply of the field and of the mark that tells that it was us."""
+        given, target = self.read(step), scene.target
+        digest = hashlib.sha256(given.path.encode()).hexdigest()[:8]
+        mark = marking.of_field(digest)
+        if target.marks.get(mark) == intent.key:
+            return None
+        body: dict[str, Any] = {
+            "apiVersion": _VERSIONS[target.kind],
+            "kind": target.kind,
+            "metadata": {"name": target.name, "resourceVersion": target.resource_version, "annotations": {mark: intent.key}},
+        }
+        if given.value is not None:
+            body |= paths.build(paths.parse(given.path), paths.scalar(given.value))
+        return requests.Patch(
+            kind=target.kind, name=target.name, style=requests.PatchStyle.APPLY, body=body, manager=f"safety-governor-{digest}"
+        )
+
+    def progress(self, step: plans.Step, scene: workloads.Scene) -> tuple[rollouts.Progress, str]:
+        """Gone back on, or rolled out."""
+        given = self.read(step)
+        present = paths.look_up(scene.target.body, paths.parse(given.path))
+        if given.value is not None and present != paths.scalar(given.value):
+            return rollouts.Progress.OVERTAKEN, f"{given.path} of {scene.name} was changed again by somebody else"
+        return super().progress(step, scene)
+
+    def inverse(self, step: plans.Step, before: snapshots.Snapshot) -> plans.Step:
+        """The value of before, or none."""
+        parameters = {"path": self.read(step).path, **({} if before.value is None else {"value": before.value})}
+        return plans.Step(id=f"{step.id}-undo", type=self.action_type, parameters=parameters)

@@ -1,0 +1,45 @@
+"""What a step would change, for the person who decides. The same step on the same version gives the same preview at any time."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from safety_governor.domain import actions, changes, plans, requests, snapshots, values, workloads
+
+_ANY_KEY = "sha256:" + "0" * 64
+_ANY_INCIDENT = "namespace/name"
+_ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+_KNOWN = {_ANY_KEY: "(key of the action)", _ANY_INCIDENT: "(this incident)", f"{_ANY_TIME:%Y-%m-%dT%H:%M:%SZ}": "(time of the claim)"}
+
+
+def intent(before: snapshots.Snapshot) -> actions.Intent:
+    """A claim that nobody makes: what is only settled by a claim is replaced by words."""
+    return actions.Intent(key=_ANY_KEY, incident=_ANY_INCIDENT, at=_ANY_TIME, before=before)
+
+
+def of(step: plans.Step, scene: workloads.Scene, request: requests.Request | None, result: Mapping[str, Any]) -> changes.Preview:
+    """The preview; `result` is the object as the API server computed it in a dry run."""
+    action = actions.of(step.type)
+    inverse = action.inverse(step, action.snapshot(step, scene))
+    return changes.Preview(
+        step=step.id,
+        summary=values.clip(action.describe(step, scene.name), values.LINE_LIMIT),
+        changes=_changes(scene, request, result),
+        undo=values.clip(actions.of(inverse.type).describe(inverse, scene.name), values.LINE_LIMIT) if inverse is not None else "",
+        warnings=tuple(values.clip(one, values.TEXT_LIMIT) for one in action.warnings(scene)),
+    )
+
+
+def _changes(scene: workloads.Scene, request: requests.Request | None, result: Mapping[str, Any]) -> tuple[changes.Change, ...]:
+    match request:
+        case requests.Patch():
+            return changes.between(dict(scene.target.body), dict(result), known=_KNOWN)
+        case requests.Create(body=body):
+            # What the API server adds, such as a uid, would be another each time.
+            return changes.between({}, dict(body), known=_KNOWN)
+        case requests.Evict(pod=pod):
+            return (changes.Change(path=f"pods[{pod}]", before="there", after="evicted"),)
+        case requests.Call(webhook=webhook, body=body):
+            return changes.between({}, {"call": {webhook: dict(body)}}, known=_KNOWN)
+        case None:
+            return ()

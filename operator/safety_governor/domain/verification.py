@@ -1,0 +1,190 @@
+"""Whether what was done helped: Verified, Regressed or Inconclusive, held against the state of before. No data is inconclusive."""
+
+import enum
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from pydantic import Field
+
+from safety_governor.domain import rollouts, values, workloads
+
+# By name, because a field is called like the module and would hide it.
+from safety_governor.domain.telemetry import Telemetry
+
+ENOUGH_LINES = 20
+"""With fewer lines of log a ratio says nothing."""
+WORSE_BY = 0.05
+"""The error ratio may grow by so much before that is a regression."""
+BAD_RATIO = 0.05
+"""An error ratio of before that the action was to bring down."""
+NO_BETTER = 0.8
+"""An error ratio that is still above this share of a bad one is no better."""
+
+LONGEST_LOOK_AWAY = timedelta(seconds=5)
+
+
+class Outcome(enum.StrEnum):
+    """Whether what was done helped."""
+
+    VERIFIED = "Verified"
+    """It took effect, and nothing got worse while it was watched."""
+    REGRESSED = "Regressed"
+    """Something got worse; it is undone."""
+    INCONCLUSIVE = "Inconclusive"
+    """It could not be told in time; a person finds out."""
+
+
+class Watch(values.Value):
+    """How closely an action is watched, as it was settled when it was claimed."""
+
+    timeout_seconds: int = Field(default=600, ge=1)
+    """After so long a rollout that is still going on is inconclusive."""
+    soak_seconds: int = Field(default=60, ge=0)
+    """So long must everything go well after the rollout."""
+    require_alert_resolved: bool = False
+    """Whether the alert has to resolve itself before the action counts as verified."""
+    require_telemetry: bool = False
+    """Whether the live logs have to be readable afterwards."""
+
+
+class Baseline(values.Value):
+    """How things were before the action."""
+
+    troubled: tuple[values.Line, ...] = Field(default=(), max_length=64)
+    """Uids of pods that were crash-looping already."""
+    error_ratio: float | None = Field(default=None, ge=0.0, le=1.0)
+    """Of the live logs; absent when unknown."""
+
+
+class Observation(values.Value):
+    """What was seen at one look."""
+
+    progress: rollouts.Progress
+    sentence: values.Text
+    pods: tuple[workloads.Pod, ...] = ()
+    telemetry: Telemetry | None = None
+    """Of the time since the action; absent when it was not or could not be read."""
+    telemetry_problem: values.Text = ""
+    """Why it could not be read."""
+    alert_resolved: bool = False
+    meddled: bool = False
+    """Whether somebody else has changed the target since; what it does now is not only our doing, and is not ours to undo."""
+
+
+class Judged(values.Value):
+    """The outcome, or when to look again."""
+
+    outcome: Outcome | None = None
+    message: values.Text
+    until: datetime
+
+
+def soaked_at(pods: Sequence[workloads.Pod], watch: Watch, *, since: datetime) -> datetime:
+    """When everything will have gone well for long enough: counted from when the last pod became ready, not from when we looked."""
+    ready = [pod.ready_since for pod in pods if pod.ready_since is not None and not pod.terminating]
+    return max((since, *ready)) + timedelta(seconds=watch.soak_seconds)
+
+
+def judge(seen: Observation, baseline: Baseline, watch: Watch, *, since: datetime, now: datetime) -> Judged:
+    """Hold what is seen against what was before. `since` is when the action was claimed."""
+    judged = _judged(seen, baseline, watch, since=since, now=now)
+    if judged.outcome is Outcome.REGRESSED and seen.meddled:
+        message = f"{judged.message}; somebody else has changed the target since, so it is not undone"
+        return Judged(outcome=Outcome.INCONCLUSIVE, message=values.clip(message, values.TEXT_LIMIT), until=now)
+    return judged
+
+
+def _judged(seen: Observation, baseline: Baseline, watch: Watch, *, since: datetime, now: datetime) -> Judged:
+    waited = now - since
+    complete = seen.progress is rollouts.Progress.COMPLETE
+    trouble, old_trouble = _troubles(seen.pods, baseline, since=since, all_count=complete)
+    if trouble:
+        return Judged(outcome=Outcome.REGRESSED, message=trouble, until=now)
+    if seen.progress is rollouts.Progress.STUCK:
+        return Judged(outcome=Outcome.REGRESSED, message=seen.sentence, until=now)
+    if seen.progress is rollouts.Progress.OVERTAKEN:
+        return Judged(outcome=Outcome.INCONCLUSIVE, message=seen.sentence, until=now)
+    overdue = waited >= timedelta(seconds=watch.timeout_seconds)
+    if not complete:
+        if overdue:
+            return Judged(outcome=Outcome.INCONCLUSIVE, message=f"{seen.sentence}, after {_spoken(watch.timeout_seconds)}", until=now)
+        pause = min(max(waited / 5, timedelta(seconds=0.5)), LONGEST_LOOK_AWAY)
+        return Judged(message=seen.sentence, until=now + pause)
+    soaked = soaked_at(seen.pods, watch, since=since)
+    if now < soaked:
+        message = f"{seen.sentence}; watched until {soaked:%H:%M:%S}"
+        return Judged(message=message, until=min(soaked, now + LONGEST_LOOK_AWAY))
+    if old_trouble:
+        return Judged(outcome=Outcome.INCONCLUSIVE, message=f"{seen.sentence}, but {old_trouble}", until=now)
+    return _after_the_soak(seen, baseline, watch, overdue=now >= soaked + timedelta(seconds=watch.timeout_seconds), now=now)
+
+
+def _after_the_soak(seen: Observation, baseline: Baseline, watch: Watch, *, overdue: bool, now: datetime) -> Judged:
+    told = [seen.sentence, *([f"no restart in {_spoken(watch.soak_seconds)}"] if seen.pods and watch.soak_seconds else [])]
+    again = now + LONGEST_LOOK_AWAY
+    compared, worse, unclear = _compared(seen, baseline, watch)
+    if worse:
+        return Judged(outcome=Outcome.REGRESSED, message=f"{seen.sentence}, but {worse}", until=now)
+    if unclear:
+        if overdue or not seen.telemetry_problem:
+            return Judged(outcome=Outcome.INCONCLUSIVE, message=f"{seen.sentence}, but {unclear}", until=now)
+        return Judged(message=f"{seen.sentence}, but {unclear}; it is read again", until=again)
+    told += compared
+    if seen.alert_resolved:
+        told.append("the alert has resolved itself")
+    elif watch.require_alert_resolved:
+        if overdue:
+            return Judged(outcome=Outcome.INCONCLUSIVE, message=f"{seen.sentence}, but the alert has not resolved itself", until=now)
+        return Judged(message=f"{seen.sentence}; waiting for the alert to resolve itself", until=again)
+    return Judged(outcome=Outcome.VERIFIED, message=values.clip("; ".join(told), values.TEXT_LIMIT), until=now)
+
+
+def _compared(seen: Observation, baseline: Baseline, watch: Watch) -> tuple[list[str], str, str]:
+    """What the live logs say: what is told of them, what got worse, and why that is not clear."""
+    if baseline.error_ratio is None and not watch.require_telemetry:
+        return [], "", ""
+    if seen.telemetry_problem:
+        return [], "", f"the live logs cannot be read: {seen.telemetry_problem}"
+    after = seen.telemetry
+    if after is None or after.error_ratio is None or after.lines < ENOUGH_LINES:
+        lines = after.lines if after is not None else 0
+        silent = f"the live logs say too little since ({lines} lines)"
+        return ([], "", silent) if watch.require_telemetry else ([silent], "", "")
+    before = baseline.error_ratio
+    if before is None:
+        return [f"errors {after.error_ratio:.0%} of the log since"], "", ""
+    compared = f"errors {before:.0%} of the log before, {after.error_ratio:.0%} since"
+    if after.error_ratio > before + WORSE_BY:
+        return [], compared, ""
+    if before >= BAD_RATIO and after.error_ratio > before * NO_BETTER:
+        return [], "", f"it is no better: {compared}"
+    return [compared], "", ""
+
+
+def _troubles(pods: Sequence[workloads.Pod], baseline: Baseline, *, since: datetime, all_count: bool) -> tuple[str, str]:
+    """What goes wrong since the action, and what went wrong before and still does.
+
+    Until a rollout is complete only pods that are younger than it count: the old ones are on their way out.
+    """
+    old = ""
+    for pod in pods:
+        if pod.terminating or not (all_count or pod.created_at >= since):
+            continue
+        if not pod.is_crash_looping and (pod.restarts == 0 or pod.last_ended_at is None or pod.last_ended_at < since):
+            continue
+        told = _told(pod)
+        if pod.uid not in baseline.troubled:
+            return told, ""
+        old = f"{told}, as before"
+    return "", old
+
+
+def _told(pod: workloads.Pod) -> str:
+    why = f" ({pod.last_ended_reason})" if pod.last_ended_reason else ""
+    if pod.is_crash_looping:
+        return f"pod {pod.name} is crash-looping after {pod.restarts} restarts{why}"
+    return f"pod {pod.name} was restarted{why}"
+
+
+def _spoken(seconds: int) -> str:
+    return f"{seconds // 60} minutes" if seconds >= 120 and seconds % 60 == 0 else f"{seconds} s"
