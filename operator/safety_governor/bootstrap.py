@@ -68,9 +68,9 @@ async def operator(settings: Settings, *, kubeconfig: str | None, on_guard: Call
         )
 
         async def prepare() -> None:
-            past.remember(record.past(since=time.now() - register.KEPT))
             for incident in await stored.list_all():
                 past.learn(incident)
+            past.remember(record.past(since=time.now() - register.KEPT))
 
         yield Operator(
             attendant=attendant.Attendant(
@@ -123,7 +123,7 @@ def _stages(settings: Settings, *, knowledge: ports.Knowledge, outside: _Outside
         approve=approve.Approve(guard=outside.guard),
         claim=claim.Claim(targets=outside.targets, guard=guard, past=past, fence=outside.fence, watch=watch),
         execute=execute.Execute(
-            targets=outside.targets, actuator=outside.actuator, guard=guard, past=past, fence=outside.fence, journal=outside.journal
+            targets=outside.targets, actuator=outside.actuator, guard=guard, fence=outside.fence, journal=outside.journal
         ),
         verify=verify.Verify(targets=outside.targets, knowledge=knowledge, journal=outside.journal),
     )

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from safety_governor.api import records, v1alpha1
-from safety_governor.domain import digests, ledger, plans, values, verdicts
+from safety_governor.domain import digests, ledger, plans, snapshots, values, verdicts, verification
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DIGEST = digests.digest("a plan")
@@ -49,7 +49,7 @@ def an_action(state: records.ActionState, **changes: Any) -> records.Action:
         "key": DIGEST,
         "target": plans.Target(name="checkout"),
         "state": state,
-        "precondition": records.Precondition(uid="1", resource_version="2", generation=1, template_hash="3"),
+        "before": snapshots.Snapshot(uid="1", resource_version="2", generation=1, template_hash="3"),
         "claimed_at": NOON,
     }
     return records.Action(**{**known, **changes})
@@ -59,5 +59,5 @@ def an_execution(state: records.ActionState, **changes: Any) -> records.Executio
     return records.Execution(actions=(an_action(state, **changes),))
 
 
-def a_verification(outcome: records.Outcome) -> records.Verification:
+def a_verification(outcome: verification.Outcome) -> records.Verification:
     return records.Verification(outcome=outcome, message="3 of 3 replicas are new and available", started_at=NOON, finished_at=NOON)

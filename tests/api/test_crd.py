@@ -1,14 +1,17 @@
 """The manifests of the resources: generated from the types, bounded everywhere, and explained everywhere."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import yaml
 
-from safety_governor.api import crd, v1alpha1
+from safety_governor.api import conditions, crd, v1alpha1
 from tools import write_crds
 
+NOON = datetime(2026, 7, 3, 12, tzinfo=UTC)
+LATER = NOON + timedelta(hours=1)
 DEFINITIONS = (crd.incident_definition(), crd.remediation_policy_definition())
 OF_THE_API_SERVER = {".apiVersion", ".kind", ".metadata"}
 
@@ -90,6 +93,32 @@ def test_incident_shows_what_people_look_for() -> None:
     assert {one["jsonPath"] for one in version["selectableFields"]} >= {".status.phase"}
 
 
+def test_policy_shows_what_people_look_for() -> None:
+    version = DEFINITIONS[1]["spec"]["versions"][0]
+    shown = [(one["name"], one["jsonPath"]) for one in version["additionalPrinterColumns"]]
+    assert shown == [
+        ("Allowed", ".spec.allowedActions"),
+        ("Suspended", ".spec.suspend"),
+        ("Frozen", ".status.frozenUntil"),
+        ("Breaker", ".status.breaker"),
+        ("Budget", ".status.budget"),
+        ("Age", ".metadata.creationTimestamp"),
+    ]
+
+
+def test_freeze_windows_of_a_policy_have_different_names() -> None:
+    listed = schema_of(DEFINITIONS[1])["properties"]["spec"]["properties"]["freezeWindows"]
+    assert (listed["x-kubernetes-list-type"], listed["x-kubernetes-list-map-keys"]) == ("map", ["name"])
+
+
+def test_conditions_of_incident_and_policy_are_not_the_same() -> None:
+    types = [
+        set(schema_of(one)["properties"]["status"]["properties"]["conditions"]["items"]["properties"]["type"]["enum"])
+        for one in DEFINITIONS
+    ]
+    assert types == [set(conditions.Type), set(conditions.PolicyType)]
+
+
 @pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda one: one["spec"]["names"]["kind"])
 def test_every_column_shows_a_field_that_exists(definition: crd.Schema) -> None:
     paths = {path for path, _ in nodes(schema_of(definition))}
@@ -120,3 +149,47 @@ def test_status_that_was_written_is_read_again() -> None:
         {"metadata": {"name": "pool", "namespace": "shop"}, "spec": {"service": "checkout", "severity": "high", "summary": "x"}}
     )
     assert v1alpha1.Incident.read(incident.model_dump(mode="json", exclude_none=True)) == incident
+
+
+POLICY: dict[str, Any] = {
+    "metadata": {"name": "default", "namespace": "shop"},
+    "spec": {
+        "allowedActions": ["RolloutRestart", "RunJob"],
+        "protectedTargets": [{"name": "ledger"}],
+        "maxUnavailable": "2,25%",
+        "actionsPerHour": {"target": 2, "namespace": 10},
+        "targetsPerHour": 5,
+        "cooldown": {"afterFailureSeconds": 600},
+        "freezeWindows": [{"name": "nights", "schedule": "0 18 * * 1-5", "durationSeconds": 43_200, "timeZone": "Europe/Berlin"}],
+        "jobTemplates": ["reindex"],
+        "patchable": [{"path": "spec.minReadySeconds"}],
+        "webhooks": [],
+        "gitOps": "Refuse",
+        "verification": {"soakSeconds": 120},
+        "breakerResetAt": "2026-07-03T14:00:00Z",
+    },
+}
+
+
+def test_policy_is_read_as_it_was_written() -> None:
+    policy = v1alpha1.RemediationPolicy.read(POLICY)
+    assert (policy.spec.cooldown.after_failure_seconds, policy.spec.freeze_windows[0].time_zone) == (600, "Europe/Berlin")
+    assert (policy.spec.job_templates, policy.spec.webhooks) == (("reindex",), ())
+    assert v1alpha1.RemediationPolicy.read(policy.model_dump(mode="json", exclude_none=True)) == policy
+
+
+def test_status_of_a_policy_that_was_written_is_read_again() -> None:
+    active = conditions.put_policy(
+        (), conditions.PolicyType.ACTIVE, conditions.State.TRUE, reason="NothingHolds", message="x" * 5000, generation=1, now=NOON
+    )
+    both = conditions.put_policy(
+        active, conditions.PolicyType.SUSPENDED, conditions.State.FALSE, reason="NotSuspended", generation=1, now=NOON
+    )
+    again = conditions.put_policy(both, conditions.PolicyType.ACTIVE, conditions.State.TRUE, reason="Still", generation=2, now=LATER)
+    assert [(one.type, one.reason, one.last_transition_time) for one in again] == [
+        ("Active", "Still", NOON),
+        ("Suspended", "NotSuspended", NOON),
+    ]
+    status = v1alpha1.RemediationPolicyStatus(conditions=again, budget="7 of 10 left this hour", breaker="Closed", actions_last_hour=3)
+    policy = v1alpha1.RemediationPolicy.read({**POLICY, "status": status.model_dump(mode="json", exclude_none=True)})
+    assert policy.status == status

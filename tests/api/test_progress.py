@@ -8,12 +8,12 @@ import pytest
 from api.builders import DIGEST, NOON, a_gate, a_plan, a_stress, a_verification, an_execution, an_incident
 from safety_governor.api import conditions, progress, records, v1alpha1
 from safety_governor.api.conditions import Type
-from safety_governor.domain import approvals, checks, lifecycle, plans, values
+from safety_governor.domain import approvals, checks, lifecycle, plans, values, verification
 
 Phase = lifecycle.Phase
 Release = values.Release
 ActionState = records.ActionState
-Outcome = records.Outcome
+Outcome = verification.Outcome
 PLANNED: dict[str, Any] = {"plan": a_plan()}
 TESTED: dict[str, Any] = {**PLANNED, "stress": a_stress()}
 FREE: dict[str, Any] = {**TESTED, "gate": a_gate()}

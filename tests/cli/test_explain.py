@@ -72,7 +72,7 @@ def test_incident_that_needs_nobody_is_told_so() -> None:
     code, output = why("-", stdin=json.dumps(a_resource()))
     assert code == 0
     assert "no check fired" in output
-    assert "kubectl" not in output
+    assert "kubectl -n" not in output
 
 
 def test_incident_that_was_not_looked_at_yet_is_told_so() -> None:

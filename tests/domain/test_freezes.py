@@ -53,6 +53,7 @@ MOMENTS: dict[str, tuple[str, float, str, str, str]] = {
     "autumn: after both": ("0 3 * * *", 1, BERLIN, "2026-10-25T02:00", "2026-10-25T03:00"),
     "autumn: every hour, the first of the two": ("45 * * * *", 0.25, BERLIN, "2026-10-25T00:45", "2026-10-25T01:00"),
     "autumn: every hour, the second of the two": ("0 * * * *", 0.25, BERLIN, "2026-10-25T01:00", "2026-10-25T01:15"),
+    "autumn: twice an hour, the second of the two": ("*/30 * * * *", 0.25, BERLIN, "2026-10-25T01:00", "2026-10-25T01:15"),
     "autumn: later in the first than now in the second": ("45 * * * *", 0.75, BERLIN, "2026-10-25T00:45", "2026-10-25T01:30"),
     "New York, spring": ("30 2 * * *", 1, NEW_YORK, "2026-03-08T07:00", "2026-03-08T08:00"),
     "New York, autumn": ("30 1 * * *", 1, NEW_YORK, "2026-11-01T05:30", "2026-11-01T06:30"),
@@ -63,6 +64,8 @@ MOMENTS: dict[str, tuple[str, float, str, str, str]] = {
     "Lord Howe, autumn: every hour, the second of the two": ("*/45 1 * * *", 0.25, LORD_HOWE, "2026-04-04T15:15", "2026-04-04T15:30"),
     # The night on which the clock went from midnight back to 23:00.
     "a day that ends twice": ("*/30 23 * * *", 0.25, "Asia/Beirut", "2026-10-24T21:30", "2026-10-24T21:45"),
+    # The night on which it went from one minute past midnight back to the day before.
+    "a day that begins before it ends": ("*/30 23 * * *", 1770 / 3600, "America/St_Johns", "2006-10-29T03:00", "2006-10-29T03:29:30"),
 }
 
 
@@ -129,6 +132,14 @@ def test_sentence_says_which_window_and_until_when() -> None:
     frozen = freezes.frozen_until([a_window("0 18 * * *", hours=12, time_zone=BERLIN)], utc("2026-07-03T20:00"))
     assert frozen is not None
     assert frozen.message == "freeze window nights (0 18 * * *, Europe/Berlin) lasts until 2026-07-04 04:00:00 UTC"
+
+
+def test_of_several_windows_the_one_that_lasts_longest_is_to_blame() -> None:
+    windows = CHAINS["one within another"][0]
+    for given_windows in (windows, windows[::-1]):
+        frozen = freezes.frozen_until(given_windows, utc("2026-07-04T00:30"))
+        assert frozen is not None
+        assert frozen.window.name == "nights"
 
 
 def test_sentence_says_that_others_follow() -> None:

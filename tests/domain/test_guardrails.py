@@ -299,6 +299,14 @@ ORIGINS: dict[str, tuple[dict[str, guardrails.Guardrails], dict[str, tuple[str, 
         {"a": some_rules(webhooks=("failover",)), "b": some_rules(webhooks=())},
         {"allowedActions": ("a", "b"), "webhooks": ("b",)},
     ),
+    "the same in another order": (
+        {
+            "a": some_rules(freeze_windows=(NIGHTS, SALE)),
+            "b": some_rules(freeze_windows=(SALE, NIGHTS)),
+            "c": some_rules(freeze_windows=(SALE,)),
+        },
+        {"allowedActions": ("a", "b", "c"), "freezeWindows": ("a", "b")},
+    ),
     "no policy at all": ({}, {}),
 }
 

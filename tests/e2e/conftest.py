@@ -1,4 +1,4 @@
-"""A shop of its own for every test, and an operator process that attends only that shop."""
+"""A shop of its own for every test, and an operator process that attends only that shop, or one for all shops of a file."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,3 +54,28 @@ def start_operator(cluster: ControlPlane, shop: Shop, store: Path, tmp_path: Pat
 def operator(start_operator: StartOperator) -> OperatorProcess:
     """An operator with the default settings."""
     return start_operator()
+
+
+@pytest.fixture(scope="module")
+def start_for_all(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartOperator]:
+    """Starts the operator of a whole file: it attends every namespace, and no ceiling of the cluster is in the way of its many tests."""
+    folder = tmp_path_factory.mktemp("operator")
+    load(folder / "knowledge.db", KNOWLEDGE)
+    started: list[OperatorProcess] = []
+
+    def start(**settings: str) -> OperatorProcess:
+        ceilings = {f"ceilings__actions_per_hour__{one}": "1000" for one in ("target", "namespace", "cluster")}
+        operator = OperatorProcess(
+            kubeconfig=cluster.kubeconfig("operator"),
+            store=folder / "knowledge.db",
+            log=folder / f"operator-{len(started)}.log",
+            **{"lease": folder.name, "lease_duration": "PT3S", "ceilings__targets_per_hour": "1000", **ceilings, **settings},
+        )
+        operator.start()
+        started.append(operator)
+        return operator
+
+    yield start
+    for operator in started:
+        if operator.is_running:
+            operator.kill()

@@ -3,6 +3,7 @@
 Each table runs twice: as on Kubernetes 1.36, which stamps names, and as on 1.30 to 1.35, which can only ask for them.
 """
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -101,7 +102,7 @@ def says(
         body: dict[str, Any] = {"spec": {at: word(decision, named, digest=digest, **more)}}
         if version is not None:
             body["metadata"] = {"resourceVersion": version}
-        return court.patch(who, f"incident/{name}", body)
+        return court.asks_to_patch(who, f"incident/{name}", body)
 
     return do
 
@@ -112,7 +113,7 @@ def says_both(first: dict[str, str], second: dict[str, str]) -> Operation:
     def do(court: Court, who: str, name: str) -> Answer:
         user = court.username(who)
         both = {"approval": {"approver": user, **first}, "secondApproval": {"approver": user, **second}}
-        return court.patch(who, f"incident/{name}", {"spec": both})
+        return court.asks_to_patch(who, f"incident/{name}", {"spec": both})
 
     return do
 
@@ -124,7 +125,7 @@ def reports(*, by: str | None = OWN, annotations: dict[str, str] | None = None, 
         named = court.username(who) if by == OWN else by
         body = incident(f"{name}-new", court.namespace, **({} if named is None else {"requestedBy": named}), **spec)
         body["metadata"]["annotations"] = annotations or {}
-        return court.create(who, body)
+        return court.asks_to_create(who, body)
 
     return do
 
@@ -136,15 +137,15 @@ def copies(*, into: str) -> Operation:
         approved = court.read(f"incident/{court.find(APPROVED)}")
         if into == "a new incident":
             approved["metadata"] = {"name": f"{name}-copy", "namespace": court.namespace}
-            return court.create(who, approved)
-        return court.patch(who, f"incident/{name}", {"spec": {"approval": approved["spec"]["approval"]}})
+            return court.asks_to_create(who, approved)
+        return court.asks_to_patch(who, f"incident/{name}", {"spec": {"approval": approved["spec"]["approval"]}})
 
     return do
 
 
 def changes(**spec: Any) -> Operation:
     """Merge something into spec."""
-    return lambda court, who, name: court.patch(who, f"incident/{name}", {"spec": spec})
+    return lambda court, who, name: court.asks_to_patch(who, f"incident/{name}", {"spec": spec})
 
 
 def applies_again(*args: str, **spec: Any) -> Operation:
@@ -183,17 +184,17 @@ def writes_status(phase: str, digest: str = DIGEST) -> Operation:
 
 
 def drops_phase(court: Court, who: str, name: str) -> Answer:
-    return court.patch(who, f"incident/{name}", {"status": {"phase": None}}, "--subresource=status")
+    return court.asks_to_patch(who, f"incident/{name}", {"status": {"phase": None}}, "--subresource=status")
 
 
 def patches_status_of_the_policy(court: Court, who: str, name: str) -> Answer:
-    return court.patch(who, "remediationpolicy/default", {"status": {"observedGeneration": 7}}, "--subresource=status")
+    return court.asks_to_patch(who, "remediationpolicy/default", {"status": {"observedGeneration": 7}}, "--subresource=status")
 
 
 def annotates(**annotations: str | None) -> Operation:
     """Annotate the incident; a key without a prefix gets ours."""
     prefixed = {f"safetygovernor.io/{key}": value for key, value in annotations.items()}
-    return lambda court, who, name: court.patch(who, f"incident/{name}", {"metadata": {"annotations": prefixed}})
+    return lambda court, who, name: court.asks_to_patch(who, f"incident/{name}", {"metadata": {"annotations": prefixed}})
 
 
 def removes_an_annotation_of_the_operator(court: Court, who: str, name: str) -> Answer:
@@ -657,31 +658,43 @@ def applies_workload(*args: str, image: str = "registry.example/app:2") -> Opera
     return do
 
 
-def replaces_workload(court: Court, who: str, what: str) -> Answer:
-    """Put what is there, without any annotation, in its own place."""
-    body = court.read(what)
-    del body["metadata"]["annotations"], body["metadata"]["resourceVersion"]
-    return court.ask(who, "replace", "-f", "-", "-o", "json", stdin=json.dumps(body))
+def replaces_workload(*, image: str | None = None) -> Operation:
+    """Put what is there, without any annotation and possibly with another image, in its own place."""
+
+    def do(court: Court, who: str, what: str) -> Answer:
+        body = court.read(what)
+        del body["metadata"]["annotations"], body["metadata"]["resourceVersion"]
+        if image is not None:
+            body["spec"]["template"]["spec"]["containers"][0]["image"] = image
+        return court.ask(who, "replace", "-f", "-", "-o", "json", stdin=json.dumps(body))
+
+    return do
 
 
 def marks(*args: str, **marked: str | None) -> Operation:
-    """Set or remove marks."""
-    body = {"metadata": {"annotations": {f"safetygovernor.io/{key}": value for key, value in marked.items()}}}
-    return lambda court, who, what: court.patch(who, what, body, *args)
+    """Set or remove marks; a key without a prefix gets ours."""
+    body = {"metadata": {"annotations": {key if "/" in key else f"safetygovernor.io/{key}": value for key, value in marked.items()}}}
+    return lambda court, who, what: court.asks_to_patch(who, what, body, *args)
 
 
 def rolls_back(court: Court, who: str, what: str) -> Answer:
     """Undo the executor's second restart, in the emergency that it has caused. The old ReplicaSet remembers the first mark."""
     court.kubectl("rollout", "status", what, "--timeout=20s")
     court.restart(what, mark="second")
+    assert marks(**{_OF_A_PATCH: "second"})(court, "executor", what).allowed
     court.kubectl("rollout", "status", what, "--timeout=20s")
     answer = court.ask(who, "rollout", "undo", what)
-    kept = court.read(what)["metadata"]["annotations"].get("safetygovernor.io/last-action")
-    return Answer(allowed=answer.allowed, said=f"{answer.said}; its mark is {kept}")
+    kept = court.read(what)["metadata"]["annotations"]
+    marked = f"its mark is {kept.get('safetygovernor.io/last-action')}, of a patch {kept.get(_OF_A_PATCH)}"
+    return Answer(allowed=answer.allowed, said=f"{answer.said}; {marked}")
+
+
+def deletes(court: Court, who: str, what: str) -> Answer:
+    return court.ask(who, "delete", what, "--wait=false")
 
 
 def creates_marked(kind: str) -> Operation:
-    return lambda court, who, what: court.create(who, workload(kind, "forged", marks={"safetygovernor.io/last-action": "forged"}))
+    return lambda court, who, what: court.asks_to_create(who, workload(kind, "forged", marks={"safetygovernor.io/last-action": "forged"}))
 
 
 def of(kind: str, does: Operation) -> Operation:
@@ -689,7 +702,19 @@ def of(kind: str, does: Operation) -> Operation:
     return lambda court, who, what: does(court, who, court.marked(kind))
 
 
+def after(first: Operation, then: Operation) -> Operation:
+    """The executor has done something before."""
+
+    def do(court: Court, who: str, what: str) -> Answer:
+        done = first(court, "executor", what)
+        assert done.allowed, done.said
+        return then(court, who, what)
+
+    return do
+
+
 _FORGED = {"last-action": "forged"}
+_OF_A_PATCH = "patch.safetygovernor.io/0123abcd"
 _ADDED = "governor-executor alone, as its record of what it did; leave safetygovernor.io/"
 _CHANGED = "this would change or drop safetygovernor.io/last-action; keep them, as kubectl apply, patch and edit do"
 
@@ -704,11 +729,35 @@ WORKLOADS = {
         who="system:serviceaccount:elsewhere:governor-executor", does=marks(**_FORGED), expected=by_marks(_CHANGED)
     ),
     "an editor adds a mark": Case(who="eve", does=marks(incident="x"), expected=by_marks(_ADDED + "incident out")),
+    "an editor adds the mark of a patch": Case(
+        who="eve", does=marks(**{_OF_A_PATCH: "sha256:forged"}), expected=by_marks(f"leave {_OF_A_PATCH} out")
+    ),
+    "an editor changes the mark of a patch": Case(
+        who="eve",
+        does=after(marks(**{_OF_A_PATCH: "sha256:0"}), marks(**{_OF_A_PATCH: "x"})),
+        expected=by_marks(f"drop {_OF_A_PATCH}; keep"),
+    ),
+    "an editor removes the mark of a patch": Case(
+        who="eve",
+        does=after(marks(**{_OF_A_PATCH: "sha256:0"}), marks(**{_OF_A_PATCH: None})),
+        expected=by_marks(f"drop {_OF_A_PATCH}; keep"),
+    ),
+    "an editor annotates with a domain further below": Case(
+        who="eve", does=marks(**{"a.b.safetygovernor.io/x": "y"}), expected=by_marks("leave a.b.safetygovernor.io/x out")
+    ),
+    "an editor annotates with a domain that only looks like ours": Case(
+        who="eve",
+        does=marks(**{"notsafetygovernor.io/x": "y", "safetygovernor.io.example.com/x": "y"}),
+        expected=Allowed("notsafetygovernor.io"),
+    ),
     "an editor removes a mark": Case(who="eve", does=marks(**{"last-action": None}), expected=by_marks(_CHANGED)),
     "the administrator forges a mark through the status": Case(
         who="admin", does=marks("--subresource=status", **_FORGED), expected=by_marks(_CHANGED)
     ),
-    "an editor replaces it by one without marks": Case(who="eve", does=replaces_workload, expected=by_marks(_CHANGED)),
+    "an editor replaces it by one without marks": Case(who="eve", does=replaces_workload(), expected=by_marks(_CHANGED)),
+    "an editor replaces a StatefulSet by one with another template and without marks": Case(
+        who="eve", does=of("StatefulSet", replaces_workload(image="registry.example/app:9")), expected=by_marks(_CHANGED)
+    ),
     "an editor creates a marked Deployment": Case(
         who="eve", does=creates_marked("Deployment"), expected=by_marks(_ADDED + "last-action out")
     ),
@@ -737,11 +786,18 @@ WORKLOADS = {
     "an editor rolls back": Case(
         who="eve",
         does=rolls_back,
-        expected=Allowed("its mark is second"),
+        expected=Allowed("its mark is second, of a patch second"),
         # Where nothing keeps the mark, the rollback brings back the one of that time; it is not refused.
         unstamped=Allowed("its mark is first"),
     ),
-    "an editor deletes": Case(who="eve", does=lambda court, who, what: court.ask(who, "delete", what), expected=Allowed("deleted")),
+    # Controllers of these kinds keep templates and no annotations, so that nothing has to be made good.
+    "an editor rolls a StatefulSet back": Case(
+        who="eve", does=of("StatefulSet", rolls_back), expected=Allowed("its mark is second, of a patch second")
+    ),
+    "an editor rolls a DaemonSet back": Case(
+        who="eve", does=of("DaemonSet", rolls_back), expected=Allowed("its mark is second, of a patch second")
+    ),
+    "an editor deletes": Case(who="eve", does=deletes, expected=Allowed("deleted")),
 }
 
 
@@ -749,6 +805,195 @@ WORKLOADS = {
 def test_workload(case: Case, court: Court, server: str) -> None:
     expected = case.unstamped if server == "unstamped" and case.unstamped else case.expected
     judge(case.does(court, case.who, court.marked()), expected)
+
+
+# Jobs, which the executor creates
+
+_names = itertools.count(1)
+
+
+def job(name: str, *, suspended: bool = True) -> dict[str, Any]:
+    """A Job as the executor creates it."""
+    pod = {"restartPolicy": "Never", "containers": [{"name": "job", "image": "registry.example/job:1"}]}
+    spec = {"suspend": suspended, "template": {"metadata": {"labels": {"app": name}}, "spec": pod}}
+    metadata = {"name": name, "annotations": {"safetygovernor.io/last-action": "first"}}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
+
+
+def creates_job(court: Court, who: str, what: str) -> Answer:
+    return court.asks_to_create(who, job(f"{what.partition('/')[2]}-new"))
+
+
+JOBS = {
+    "the executor creates one": Case(who="executor", does=creates_job, expected=Allowed('"safetygovernor.io/last-action": "first"')),
+    "an editor creates a marked one": Case(who="eve", does=creates_job, expected=by_marks(_ADDED + "last-action out")),
+    "the administrator creates a marked one": Case(who="admin", does=creates_job, expected=by_marks(_ADDED + "last-action out")),
+    "the executor of another namespace creates one": Case(
+        who="system:serviceaccount:elsewhere:governor-executor", does=creates_job, expected=by_marks(_ADDED + "last-action out")
+    ),
+    "the executor marks": Case(who="executor", does=marks(**{"last-action": "next"}), expected=Allowed("next")),
+    "an editor forges a mark": Case(who="eve", does=marks(**_FORGED), expected=by_marks(_CHANGED)),
+    "an editor removes a mark": Case(who="eve", does=marks(**{"last-action": None}), expected=by_marks(_CHANGED)),
+    "the administrator forges a mark through the status": Case(
+        who="admin", does=marks("--subresource=status", **_FORGED), expected=by_marks(_CHANGED)
+    ),
+    "an editor lets it run": Case(
+        who="eve", does=lambda court, who, what: court.asks_to_patch(who, what, {"spec": {"suspend": False}}), expected=Allowed('"suspend": false')
+    ),
+    "an editor deletes": Case(who="eve", does=deletes, expected=Allowed("deleted")),
+}
+
+
+@pytest.fixture
+def marked_job(court: Court) -> str:
+    """As `job/name`, created by the executor."""
+    name = f"job-{next(_names)}"
+    answer = court.asks_to_create("executor", job(name))
+    assert answer.allowed, answer.said
+    return f"job/{name}"
+
+
+@pytest.mark.parametrize("case", JOBS.values(), ids=[f"{case.who}: {sentence}" for sentence, case in JOBS.items()])
+def test_job(case: Case, court: Court, marked_job: str) -> None:
+    judge(case.does(court, case.who, marked_job), case.expected)
+
+
+def test_marked_job_runs_to_its_end(court: Court) -> None:
+    """The controller of Jobs writes to them again and again, and is not disturbed."""
+    name = f"job-{next(_names)}"
+    assert court.asks_to_create("executor", job(name, suspended=False)).allowed
+    court.kubectl("wait", "--for=condition=Complete", f"job/{name}", "--timeout=30s")
+    assert court.read(f"job/{name}")["metadata"]["annotations"]["safetygovernor.io/last-action"] == "first"
+
+
+# Nodes, which belong to no namespace
+
+_KUBELET = "system:node:{node}"
+_ANY = "the record of what a governor-executor did, and this would change or drop safetygovernor.io/last-action; keep them"
+
+_CORDONERS = """
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {{name: "cordoners:{namespace}"}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: governor-executor-nodes}}
+subjects:
+- {{kind: ServiceAccount, name: governor-executor, namespace: {namespace}}}
+- {{kind: ServiceAccount, name: governor-executor, namespace: elsewhere}}
+- {{kind: ServiceAccount, name: not-governor-executor, namespace: {namespace}}}
+- {{kind: User, name: eve, apiGroup: rbac.authorization.k8s.io}}
+"""
+
+
+def node(name: str, **annotations: str) -> dict[str, Any]:
+    """One on which no pod of another test ends up."""
+    taints = [{"key": "marks", "effect": "NoSchedule"}]
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "annotations": annotations}, "spec": {"taints": taints}}
+
+
+def writes_node_status(**annotations: str) -> Operation:
+    """What a kubelet does: it writes the status of its node, and can write more than that on this way."""
+
+    def do(court: Court, who: str, what: str) -> Answer:
+        body = court.read(what)
+        del body["metadata"]["resourceVersion"]
+        body["metadata"]["annotations"] |= annotations
+        body["status"]["conditions"] = [{"type": "DiskPressure", "status": "True", "reason": "Full", "message": "full"}]
+        return court.ask(who, "replace", f"--raw=/api/v1/nodes/{body['metadata']['name']}/status", "-f", "-", stdin=json.dumps(body))
+
+    return do
+
+
+def creates_marked_node(court: Court, who: str, what: str) -> Answer:
+    return court.asks_to_create(who, node(f"{what.partition('/')[2]}-new", **{"safetygovernor.io/last-action": "forged"}))
+
+
+def kubectl_on(*args: str) -> Operation:
+    """Any command; NAME stands for the node."""
+    return lambda court, who, what: court.ask(who, *(one.replace("NAME", what.partition("/")[2]) for one in args))
+
+
+def cordons(court: Court, who: str, what: str) -> Answer:
+    marked = {"annotations": {"safetygovernor.io/last-action": "next"}}
+    return court.asks_to_patch(who, what, {"metadata": marked, "spec": {"unschedulable": True}})
+
+
+NODES = {
+    "the executor cordons": Case(who="executor", does=cordons, expected=Allowed('"safetygovernor.io/last-action": "next"')),
+    "the executor of another namespace cordons": Case(
+        who="system:serviceaccount:elsewhere:governor-executor", does=cordons, expected=Allowed('"safetygovernor.io/last-action": "next"')
+    ),
+    "an account with a longer name forges a mark": Case(
+        who="system:serviceaccount:{namespace}:not-governor-executor", does=cordons, expected=by_marks(_ANY)
+    ),
+    "one who may patch nodes forges a mark": Case(who="eve", does=marks(**_FORGED), expected=by_marks(_ANY)),
+    "one who may patch nodes removes a mark": Case(who="eve", does=marks(**{"last-action": None}), expected=by_marks(_ANY)),
+    "one who may patch nodes adds the mark of a patch": Case(
+        who="eve",
+        does=marks(**{_OF_A_PATCH: "forged"}),
+        expected=by_marks(f"written by a governor-executor alone, as its record of what it did; leave {_OF_A_PATCH} out"),
+    ),
+    "the administrator forges a mark": Case(who="admin", does=marks(**_FORGED), expected=by_marks(_ANY)),
+    "the administrator creates a marked one": Case(
+        who="admin", does=creates_marked_node, expected=by_marks("leave safetygovernor.io/last-action out")
+    ),
+    "the administrator forges a mark through the status": Case(
+        who="admin", does=marks("--subresource=status", **_FORGED), expected=by_marks(_ANY)
+    ),
+    "the kubelet forges a mark through the status": Case(
+        who=_KUBELET, does=writes_node_status(**{"safetygovernor.io/last-action": "forged"}), expected=by_marks(_ANY)
+    ),
+    "the kubelet forges a mark": Case(who=_KUBELET, does=marks(**_FORGED), expected=by_marks(_ANY)),
+    "the kubelet reports": Case(who=_KUBELET, does=writes_node_status(), expected=Allowed('"DiskPressure"')),
+    "the kubelet annotates": Case(who=_KUBELET, does=marks(**{"example.com/seen": "yes"}), expected=Allowed("example.com/seen")),
+    "the administrator cordons": Case(who="admin", does=kubectl_on("cordon", "NAME"), expected=Allowed("cordoned")),
+    "the administrator taints": Case(who="admin", does=kubectl_on("taint", "node", "NAME", "x=y:NoSchedule"), expected=Allowed("tainted")),
+    "the administrator labels": Case(who="admin", does=kubectl_on("label", "node/NAME", "x=y"), expected=Allowed("labeled")),
+    "the administrator deletes": Case(who="admin", does=deletes, expected=Allowed("deleted")),
+}
+
+
+@pytest.fixture(scope="module")
+def cordoners(court: Court) -> Iterator[None]:
+    court.cluster.apply(_CORDONERS.format(namespace=court.namespace))
+    yield
+    court.kubectl("delete", "clusterrolebinding", f"cordoners:{court.namespace}")
+
+
+@pytest.fixture
+def marked_node(court: Court, cordoners: None) -> Iterator[str]:
+    """As `node/name`, touched by the executor."""
+    name = f"marked-{court.namespace}-{next(_names)}"
+    assert court.asks_to_create("admin", node(name)).allowed
+    answer = marks(**{"last-action": "first"})(court, "executor", f"node/{name}")
+    assert answer.allowed, answer.said
+    yield f"node/{name}"
+    court.kubectl("delete", "node", name, "--ignore-not-found")
+
+
+@pytest.mark.parametrize("case", NODES.values(), ids=[f"{case.who}: {sentence}" for sentence, case in NODES.items()])
+def test_node(case: Case, court: Court, marked_node: str) -> None:
+    who = case.who.format(namespace=court.namespace, node=marked_node.partition("/")[2])
+    judge(case.does(court, who, marked_node), case.expected)
+
+
+def test_marked_node_goes_on_beating(court: Court, marked_node: str) -> None:
+    """kwok writes the status of nodes in the place of kubelets: it makes good at once what somebody has written there."""
+
+    def ready() -> dict[str, Any]:
+        conditions = court.read(marked_node).get("status", {}).get("conditions", [])
+        return next((one for one in conditions if one["type"] == "Ready"), {})
+
+    wait_until(lambda: ready().get("status") == "True", 20, "the node to be ready")
+    mark = court.cluster.audit_mark()
+    broken = {"type": "Ready", "status": "False", "reason": "Broken", "lastHeartbeatTime": "2026-01-01T00:00:00Z"}
+    body = json.dumps({"status": {"conditions": [broken]}})
+    court.kubectl("patch", marked_node, "--type=strategic", "--subresource=status", "-p", body)
+    wait_until(lambda: ready().get("status") == "True" and ready()["lastHeartbeatTime"] > "2026-01-01T00:00:00Z", 20, "the next heartbeat")
+    events = [one for one in court.cluster.audit_events(mark) if one.get("objectRef", {}).get("resource") == "nodes"]
+    beats = [one for one in events if one["user"]["username"] == "kwok" and one["verb"] == "patch"]
+    assert beats
+    assert all(one["responseStatus"]["code"] == 200 for one in beats)
+    assert court.read(marked_node)["metadata"]["annotations"]["safetygovernor.io/last-action"] == "first"
 
 
 # Rights
@@ -787,7 +1032,7 @@ def test_can_i_tells_the_truth_to(who: str, verbs: tuple[str, ...], bench: Court
 
 @pytest.mark.parametrize(("who", "may"), [("grace", True), ("heidi", False), ("eve", False), ("carol", False), ("alice", False)])
 def test_guard_rails_are_set_by_nobody_but_the_platform_team(who: str, may: bool, bench: Court) -> None:
-    answer = bench.patch(who, "remediationpolicy/default", {"spec": {"requireTelemetry": True}}, "--dry-run=server")
+    answer = bench.asks_to_patch(who, "remediationpolicy/default", {"spec": {"requireTelemetry": True}}, "--dry-run=server")
     assert answer.allowed is may, answer.said
 
 
@@ -842,7 +1087,7 @@ def old_court() -> Iterator[Court]:
         plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
         court = Court(plane, stamped=True)
         for name in ("nobodys", "nobodys-other"):
-            assert court.create("alice", incident(name, court.namespace)).allowed
+            assert court.asks_to_create("alice", incident(name, court.namespace)).allowed
         plane.apply(CRDS / "admission.yaml")
         another = json.dumps(incident("another", court.namespace))
         wait_until(

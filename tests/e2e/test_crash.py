@@ -1,16 +1,31 @@
-"""The operator is killed at every instant of an incident's life; whatever happens, the cluster is touched at most once."""
+"""The operator is killed at every instant of an incident's life; whatever happens, every action takes effect at most once.
 
-from collections.abc import Iterator
+`make crashes` plays all instants of all scenarios and prints the table; the test suite plays those around the effects.
+"""
+
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from support.crash import SCENARIOS, Scenario, write_knowledge
 from support.gatekeeper import Gatekeeper
-from support.operator_process import OperatorProcess, StartOperator
+from support.hook_receiver import HookReceiver
+from support.knowledge import load
+from support.operator_process import StartOperator
 from support.shop import Shop
 from testbed import wait_until
 
 LEDGER = {"service": "ledger", "summary": "The ledger queue does not drain, the consumer hangs"}
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("crash")
+    load(folder / "knowledge.db", write_knowledge(folder), Path(__file__).parent / "knowledge")
+    return folder / "knowledge.db"
 
 
 @pytest.fixture
@@ -19,53 +34,62 @@ def gatekeeper(shop: Shop) -> Iterator[Gatekeeper]:
         yield proxy
 
 
-def _killed_at(gatekeeper: Gatekeeper, operator: OperatorProcess, number: int, *, after: bool) -> None:
-    gatekeeper.stop_at(number, after=after, callback=operator.kill)
+@pytest.fixture
+def receiver() -> Iterator[HookReceiver]:
+    with HookReceiver(SECRET) as automation:
+        yield automation
 
 
-# An auto-executed incident makes three requests: verdict with claim, the restart, the result.
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("number", [1, 2, 3], ids=["verdict", "restart", "result"])
-def test_killed_operator_goes_on_from_the_status_and_restarts_once(
-    number: int, after: bool, shop: Shop, gatekeeper: Gatekeeper, start_operator: StartOperator, tmp_path: Path
+INSTANTS = [
+    pytest.param(scenario, number, after, id=f"{scenario.name}-{'after' if after else 'before'}-{number}")
+    for scenario in SCENARIOS
+    for number in range(1, scenario.requests + 1)
+    for after in (False, True)
+]
+
+
+@pytest.mark.parametrize(("scenario", "number", "after"), INSTANTS)
+def test_killed_operator_goes_on_from_the_status_and_every_action_takes_effect_at_most_once(
+    scenario: Scenario,
+    number: int,
+    after: bool,
+    shop: Shop,
+    gatekeeper: Gatekeeper,
+    receiver: HookReceiver,
+    start_operator: StartOperator,
+    tmp_path: Path,
+    record_property: Callable[[str, Any], None],
 ) -> None:
-    shop.deploy("payments")
+    scenario.set_up(shop)
     through = gatekeeper.kubeconfig(shop.cluster.kubeconfig("operator"), tmp_path / "through")
+    hook = f'{{"drain": {{"url": "{receiver.url}", "secret": "{SECRET}"}}}}'
+    settings = {"kubeconfig": through, "webhooks": hook, "journal": str(tmp_path / "journal.jsonl"), **scenario.settings}
     mark = shop.cluster.audit_mark()
-    first = start_operator(kubeconfig=through)
-    _killed_at(gatekeeper, first, number, after=after)
-    shop.report("slow")
-    assert first.wait(30) == -9
+    first = start_operator(**settings)
+    gatekeeper.stop_at(number, after=after, callback=first.kill)
+    scenario.report(shop)
+    approved = scenario.approved and number > 1
+    if approved:
+        _approve(shop)
+    assert first.wait(60) == -9
     gatekeeper.let_pass()
-    start_operator(kubeconfig=through)
-    status = shop.wait_for_phase("slow", "Resolved", timeout=45)
-    assert shop.restarts("payments", mark) == 1
-    assert status["execution"]["actions"][0]["state"] == "Done"
+    start_operator(**settings)
+    if scenario.approved and not approved:
+        _approve(shop)
+    status = shop.wait_for_end("slow")
+    effects = shop.effects(mark)
+    record_property(
+        "crash", [scenario.name, status["phase"], sum(effects.values()) + len(receiver.effects), max(effects.values(), default=0)]
+    )
+    assert status["phase"] == scenario.phase, status
+    assert all(count == 1 for count in (effects + receiver.effects).values()), effects
+    assert len(effects) == scenario.effects
+    assert len(receiver.effects) == ("webhook" in scenario.name)
 
 
-# An approved incident makes four: verdict, claim, the restart, the result.
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("number", [1, 2, 3, 4], ids=["verdict", "claim", "restart", "result"])
-def test_killed_operator_honours_an_approval_once(
-    number: int, after: bool, shop: Shop, gatekeeper: Gatekeeper, start_operator: StartOperator, tmp_path: Path
-) -> None:
-    shop.deploy("ledger")
-    through = gatekeeper.kubeconfig(shop.cluster.kubeconfig("operator"), tmp_path / "through")
-    mark = shop.cluster.audit_mark()
-    first = start_operator(kubeconfig=through)
-    _killed_at(gatekeeper, first, number, after=after)
-    shop.report("stuck", **LEDGER)
-    if number > 1:
-        shop.wait_for_phase("stuck", "AwaitingApproval")
-        shop.decide("stuck", "APPROVE", user="bob")
-    assert first.wait(30) == -9
-    gatekeeper.let_pass()
-    start_operator(kubeconfig=through)
-    if number == 1:
-        shop.wait_for_phase("stuck", "AwaitingApproval", timeout=45)
-        shop.decide("stuck", "APPROVE", user="bob")
-    shop.wait_for_phase("stuck", "Resolved", timeout=45)
-    assert shop.restarts("ledger", mark) == 1
+def _approve(shop: Shop) -> None:
+    shop.wait_for_phase("slow", "AwaitingApproval", timeout=60)
+    shop.decide("slow", "APPROVE", user="bob")
 
 
 def test_unread_store_stalls_the_incident_and_it_goes_on_when_the_store_is_back(

@@ -1,11 +1,19 @@
 """What the API server itself refuses, with the sentence that the person reads. No operator runs here."""
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from support.shop import Shop
+from testbed import ControlPlane
+
+CRDS = Path(__file__).parents[2] / "crds"
+OLDER = CRDS / "older-servers"
+EXAMPLES = CRDS.parent / "examples" / "cluster"
 
 _DIGEST = "sha256:" + "a" * 64
 _OTHER = "sha256:" + "b" * 64
@@ -131,3 +139,122 @@ def test_finished_phase_never_changes_again(shop: Shop) -> None:
 def test_policy_with_an_unknown_action_is_refused(shop: Shop) -> None:
     said = shop.kubectl("patch", "rp", "default", "--type=merge", "-p", '{"spec":{"allowedActions":["DropDatabase"]}}', check=False)
     assert 'Unsupported value: "DropDatabase"' in said
+
+
+# What is installed
+
+
+def _bodies(folder: Path) -> Iterator[dict[str, Any]]:
+    for path in sorted(folder.glob("*.yaml")):
+        yield from yaml.safe_load_all(path.read_text(encoding="utf-8"))
+
+
+BODIES = [*_bodies(CRDS), *_bodies(OLDER), *_bodies(EXAMPLES)]
+ROLES = {f"{body['kind']}/{body['metadata']['name']}": body["rules"] for body in BODIES if body["kind"] in ("ClusterRole", "Role")}
+PEOPLE = {"viewer", "reporter", "approver", "overrider", "policy-admin", "bridge"}
+MACHINES = {"operator", "operator-impersonation", "executor", "executor-nodes"}
+
+# Secrets; what gives rights; what reaches into a pod or through a node; what makes tokens and certificates of others.
+NEVER = {
+    *("secrets", "configmaps", "serviceaccounts/token", "certificatesigningrequests", "certificatesigningrequests/approval"),
+    *("roles", "rolebindings", "clusterroles", "clusterrolebindings", "customresourcedefinitions"),
+    *("mutatingwebhookconfigurations", "validatingwebhookconfigurations", "mutatingadmissionpolicies"),
+    *(
+        "pods/exec",
+        "pods/attach",
+        "pods/portforward",
+        "pods/proxy",
+        "pods/ephemeralcontainers",
+        "pods/log",
+        "services/proxy",
+        "nodes/proxy",
+    ),
+}
+LOOKING = {"get", "list", "watch"}
+ON = "impersonate-on:serviceaccount:"
+
+
+def _granted(*roles: str) -> set[tuple[str, str, str]]:
+    """Group, resource and verb of everything in these roles."""
+    return {
+        (api_group, resource, verb)
+        for role in roles
+        for rule in ROLES[role]
+        for api_group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def test_api_server_takes_every_manifest(cluster: ControlPlane) -> None:
+    for folder in (CRDS, OLDER):
+        cluster.kubectl("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", folder)
+
+
+def test_what_older_servers_need_is_not_installed_with_the_rest(cluster: ControlPlane) -> None:
+    installed = cluster.kubectl("create", "--dry-run=client", "-o", "name", "-f", CRDS).stdout.split()
+    assert "clusterrole.rbac.authorization.k8s.io/governor-operator" in installed
+    assert not any("governor-operator-impersonation" in one for one in installed)
+
+
+def test_every_role_is_known() -> None:
+    """Whoever adds one has decided what it is for."""
+    roles = {f"ClusterRole/governor-{one}" for one in PEOPLE | MACHINES}
+    assert set(ROLES) == roles | {"Role/governor-operator"}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_role_has_no_wildcard_and_gives_no_way_to_more_rights(role: str) -> None:
+    assert not any("*" in part for right in _granted(role) for part in right)
+    assert not any("nonResourceURLs" in rule for rule in ROLES[role])
+    assert not {"escalate", "bind", "deletecollection"} & {verb for group, _, verb in _granted(role) if group != "safetygovernor.io"}
+    assert not NEVER & {resource for _, resource, _ in _granted(role)}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_only_the_operator_acts_as_others_and_only_as_executors(role: str) -> None:
+    rules = [rule for rule in ROLES[role] if any(verb.startswith("impersonate") and not verb.startswith(ON) for verb in rule["verbs"])]
+    known = {
+        "ClusterRole/governor-operator": ("authentication.k8s.io", "impersonate:serviceaccount"),
+        "ClusterRole/governor-operator-impersonation": ("", "impersonate"),
+    }
+    expected = [
+        {"apiGroups": [group], "resources": ["serviceaccounts"], "resourceNames": ["governor-executor"], "verbs": [verb]}
+        for name, (group, verb) in known.items()
+        if name == role
+    ]
+    assert rules == expected
+
+
+def test_operator_writes_what_is_its_own() -> None:
+    everywhere = {
+        (resource, verb)
+        for _, resource, verb in _granted("ClusterRole/governor-operator")
+        if verb not in LOOKING and not verb.startswith("impersonate")
+    }
+    assert everywhere == {("incidents/status", "update"), ("remediationpolicies/status", "update"), ("events", "create")}
+
+
+def test_operator_asks_for_exactly_what_executors_may_do() -> None:
+    """More would be of no use, less would be an action that never works."""
+    asked = {(group, what, verb.removeprefix(ON)) for group, what, verb in _granted("ClusterRole/governor-operator") if verb.startswith(ON)}
+    executors = _granted("ClusterRole/governor-executor", "ClusterRole/governor-executor-nodes")
+    assert asked == {(group, what, verb) for group, what, verb in executors if verb not in LOOKING}
+
+
+def test_nodes_are_nobodys_until_somebody_binds_them(cluster: ControlPlane) -> None:
+    bound = [body["roleRef"]["name"] for body in BODIES if body["kind"] in ("ClusterRoleBinding", "RoleBinding")]
+    assert "governor-executor" in bound
+    assert "governor-executor-nodes" not in bound
+    comment = (EXAMPLES / "30-executor.yaml").read_text(encoding="utf-8").partition("# ---\n")[2]
+    manifest = "".join(f"{line.removeprefix('# ')}\n" for line in comment.splitlines())
+    assert yaml.safe_load(manifest)["roleRef"]["name"] == "governor-executor-nodes"
+    cluster.kubectl("create", "--dry-run=server", "-f", "-", stdin=manifest)
+
+
+def test_example_binds_its_executor_as_the_tests_do(shop: Shop) -> None:
+    account, binding = yaml.safe_load_all((EXAMPLES / "30-executor.yaml").read_text(encoding="utf-8"))
+    assert (account["kind"], account["metadata"]["name"]) == ("ServiceAccount", "governor-executor")
+    used = json.loads(shop.kubectl("get", "rolebinding", "governor-executor", "-o", "json"))
+    assert binding["roleRef"] == used["roleRef"]
+    assert [{**one, "namespace": shop.namespace} for one in binding["subjects"]] == used["subjects"]

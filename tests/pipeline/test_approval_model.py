@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from safety_governor.domain import approvals, lifecycle
+from safety_governor.domain import approvals, lifecycle, values
 from support.builders import CONTRADICTIONS, SERVICE, World, a_policy, evidence
 
 PERMITTED = {"bob", "carol"}
@@ -212,7 +212,7 @@ class Lifecycle(RuleBasedStateMachine):
     @rule(how=st.sampled_from(["abort", "alert_resolved", "mode"]), really=st.integers(0, 12))
     def stop(self, how: str, really: int) -> None:
         if really == 0:
-            self.world.change(**{how: "Observe" if how == "mode" else True})
+            self.world.change(**{how: values.Mode.OBSERVE if how == "mode" else True})
 
     @invariant()
     def one_effect_for_one_digest(self) -> None:

@@ -332,7 +332,6 @@ class TestFailed:
             targets=world.workloads,
             actuator=world.workloads,
             guard=world.guarded,
-            past=world.past,
             fence=world.fence,
             journal=world.journal,
         )

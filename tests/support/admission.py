@@ -183,11 +183,11 @@ class Court(Shop):
 
     # Operations, each of them as somebody
 
-    def create(self, who: str, body: dict[str, Any]) -> Answer:
+    def asks_to_create(self, who: str, body: dict[str, Any]) -> Answer:
         """Create an object."""
         return self.ask(who, "create", "-f", "-", "-o", "json", stdin=json.dumps(body))
 
-    def patch(self, who: str, what: str, body: dict[str, Any], *args: str) -> Answer:
+    def asks_to_patch(self, who: str, what: str, body: dict[str, Any], *args: str) -> Answer:
         """Merge a change into an object such as `incident/case-1`."""
         return self.ask(who, "patch", what, "--type=merge", "-p", json.dumps(body), "-o", "json", *args)
 
@@ -201,7 +201,7 @@ class Court(Shop):
         self._numbers += 1
         name = f"work-{self._numbers}"
         what = f"{kind.lower()}/{name}"
-        assert self.create("admin", workload(kind, name)).allowed
+        assert self.asks_to_create("admin", workload(kind, name)).allowed
         self.restart(what, mark="first")
         return what
 
@@ -209,7 +209,7 @@ class Court(Shop):
         """What the executor does."""
         marks, restarted = {"safetygovernor.io/last-action": mark}, {"kubectl.kubernetes.io/restartedAt": mark}
         change = {"metadata": {"annotations": marks}, "spec": {"template": {"metadata": {"annotations": restarted}}}}
-        told = self.patch("executor", what, change)
+        told = self.asks_to_patch("executor", what, change)
         assert told.allowed, told.said
 
 

@@ -6,7 +6,7 @@ from pydantic import JsonValue
 from pydantic.alias_generators import to_camel
 
 from safety_governor.api import v1alpha1
-from safety_governor.domain import approvals, checks, documents, guardrails, verification
+from safety_governor.domain import approvals, checks, documents, guardrails, journal, verification
 from safety_governor.pipeline import guarding, outcomes, register, runner
 from safety_governor.pipeline.stages import approve, claim, compress, execute, gate, plan, stress, verify
 from support import fakes
@@ -85,11 +85,25 @@ class World:
         self.workloads.deploy(SERVICE)
         self.rails = fakes.FakeGuardrails()
         self.guard = fakes.FakeGuard()
-        self.fence = fakes.FakeFence()
         self.journal = fakes.FakeJournal()
-        self.past = register.Register()
         self.ceilings = guardrails.Ceilings()
         self.workloads.clock = self.clock
+        self.watch = verification.Watch(soak_seconds=0)
+        self._thresholds = thresholds
+        self._processes = 0
+        self.start()
+
+    def start(self) -> None:
+        """An operator process over all this: what only a process knows is new, the rest is as the API server and the journal have it."""
+        self._processes += 1
+        self.fence = fakes.FakeFence()
+        self.fence.holder = f"operator-{self._processes}"
+        self.past = register.Register()
+        for key, incident in self.incidents.stored.items():
+            kept = v1alpha1.IncidentStatus.model_validate_json(incident.status.model_dump_json())
+            self.incidents.stored[key] = incident.model_copy(update={"status": kept})
+            self.past.learn(incident)
+        self.past.remember(journal.past(self.journal.events))
         self.guarded = guarding.Guarding(
             rails=self.rails, actuator=self.workloads, past=self.past, ceilings=self.ceilings, own_namespace=OWN_NAMESPACE
         )
@@ -102,17 +116,14 @@ class World:
                 targets=self.workloads,
                 actuator=self.workloads,
                 guard=self.guarded,
-                thresholds=checks.Thresholds(**thresholds),
+                thresholds=checks.Thresholds(**self._thresholds),
             ),
             approve=approve.Approve(guard=self.guard),
-            claim=claim.Claim(
-                targets=self.workloads, guard=self.guarded, past=self.past, fence=self.fence, watch=verification.Watch(soak_seconds=0)
-            ),
+            claim=claim.Claim(targets=self.workloads, guard=self.guarded, past=self.past, fence=self.fence, watch=self.watch),
             execute=execute.Execute(
                 targets=self.workloads,
                 actuator=self.workloads,
                 guard=self.guarded,
-                past=self.past,
                 fence=self.fence,
                 journal=self.journal,
             ),
@@ -130,6 +141,16 @@ class World:
 
     def report(self, **spec: Any) -> None:
         self.incidents.put(an_incident(**spec))
+
+    def remedy(self, *steps: dict[str, Any]) -> None:
+        """The runbook has these steps, and the namespace allows all that they name."""
+        self.knowledge.put(a_runbook(remediations=[{"action": ACTION, "steps": list(steps)}]))
+        given = [step.get("parameters", {}) for step in steps]
+        self.rails.change(
+            job_templates=tuple(one["template"] for one in given if "template" in one),
+            webhooks=tuple(one[name] for one in given for name in ("webhook", "inverse") if name in one),
+            patchable=tuple({"kind": "Deployment", "path": one["path"]} for one in given if "path" in one),
+        )
 
     def change(self, **spec: Any) -> None:
         """A person changes the spec."""

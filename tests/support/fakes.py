@@ -23,6 +23,7 @@ from safety_governor.domain import (
     workloads,
 )
 from safety_governor.domain.documents import Hit
+from support import patching
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -190,7 +191,11 @@ class FakeIncidents:
 
 
 class FakeWorkloads:
-    """Targets of one namespace, and the hands that touch them. What is asked for happens at once unless `slow`; every effect is kept."""
+    """Targets of one namespace, and the hands that touch them. What is asked for happens at once unless `slow`; every effect is kept.
+
+    `effects` has the key of each change, Job and call, and the uid of each evicted pod; what is repeated and changes nothing is
+    no effect.
+    """
 
     def __init__(self) -> None:
         self.stored: dict[str, workloads.Workload] = {}
@@ -198,36 +203,72 @@ class FakeWorkloads:
         self.pods: dict[str, list[workloads.Pod]] = {}
         self.jobs: dict[str, workloads.Job] = {}
         self.job_templates: dict[str, workloads.JobTemplate] = {}
+        self.job_state = workloads.JobState.COMPLETE
+        """How a Job is as soon as it is made."""
         self.autoscaler = ""
         self.other_nodes = 2
         self.executor_exists = True
         self.effects: list[str] = []
+        self.calls: list[str] = []
+        """Keys of all calls of automation, repetitions included."""
         self.tried: list[requests.Request] = []
         self.crashes = False
         """Whether new pods crash-loop."""
         self.slow = False
         self.refusal = ""
         self.down = ""
+        self.lost = ""
+        """Why the answer to what was done does not come back."""
         self.preview_refusal = ""
         self.disruption = ""
         self.clock: FakeClock | None = None
+        self._made = 0
 
-    def deploy(self, name: str, *, image: str = "v1", **changed: object) -> None:
-        """Create it or change its template; a name that is deployed again keeps its uid."""
-        version = int(self.stored[name].resource_version) + 1 if name in self.stored else 1
-        rollout = rollouts.Observed(generation=version, observed_generation=version, replicas=1, updated=1, available=1)
-        template = {"spec": {"image": image}}
-        known = {"kind": "Deployment", "name": name, "uid": f"uid-{name}", "rollout": rollout, "resource_version": str(version)}
-        known |= {"generation": version, "template_hash": digests.digest(template), "replicas": 1, "body": {"spec": {"template": template}}}
+    def deploy(self, name: str, *, kind: str = "Deployment", image: str = "v1", replicas: int = 1, **changed: object) -> None:
+        """Create it or replace its spec; a name that is deployed again keeps its uid."""
+        present = self.stored.get(name)
+        version, generation = (int(present.resource_version) + 1, present.generation + 1) if present else (1, 1)
+        metadata = {"name": name, "annotations": {}, "resourceVersion": str(version), "generation": generation}
+        template = {"metadata": {"labels": {"app": name}}, "spec": {"containers": [{"name": "app", "image": image}]}}
+        spec: dict[str, Any] = {} if kind == workloads.NODE else {"replicas": replicas, "template": template}
+        self._store({"metadata": metadata, "spec": spec}, kind=kind, **{"uid": f"uid-{name}", **changed})
+
+    def _store(self, body: dict[str, Any], *, kind: str, **changed: object) -> None:
+        metadata, spec = body["metadata"], body["spec"]
+        name, replicas, template = metadata["name"], spec.get("replicas"), spec.get("template")
+        generation = 0 if kind == workloads.NODE else metadata["generation"]
+        figures = dict.fromkeys(("wanted", "replicas", "updated", "available"), replicas or 0)
+        known = {
+            "kind": kind,
+            "name": name,
+            "resource_version": metadata["resourceVersion"],
+            "generation": generation,
+            "template_hash": digests.digest(template) if template else "",
+            "replicas": replicas,
+            "unschedulable": spec.get("unschedulable", False) if kind == workloads.NODE else None,
+            "marks": metadata["annotations"],
+            "rollout": rollouts.Observed(generation=generation, observed_generation=generation, **figures),
+            "body": body,
+        }
+        before = self.stored.get(name)
         self.stored[name] = workloads.Workload.model_validate({**known, **changed})
-        revision = workloads.Revision(name=f"{name}-{version}", number=version, template=template, template_hash=digests.digest(template))
-        kept = [one for one in self.revisions.get(name, []) if one.template_hash != revision.template_hash]
-        self.revisions[name] = [revision, *kept]
-        self.pods[name] = [self.pod(name, version)]
+        if template:
+            self._roll_out(name, template, replicas, anew=before is None or before.template_hash != self.stored[name].template_hash)
 
-    def pod(self, name: str, version: int, **changed: object) -> workloads.Pod:
+    def _roll_out(self, name: str, template: dict[str, Any], replicas: int, *, anew: bool) -> None:
+        if anew:
+            number = 1 + max((one.number for one in self.revisions.get(name, [])), default=0)
+            digest = digests.digest(template)
+            made = workloads.Revision(name=f"{name}-{number}", number=number, template=template, template_hash=digest)
+            self.revisions[name] = [made, *(one for one in self.revisions.get(name, []) if one.template_hash != digest)]
+        kept = [] if anew else self.pods[name][:replicas]
+        self.pods[name] = [*kept, *(self.pod(name) for _ in range(replicas - len(kept)))]
+
+    def pod(self, name: str, **changed: object) -> workloads.Pod:
+        """Another pod, as pods are now."""
+        self._made += 1
         now = self.clock.now() if self.clock else NOON
-        known = {"name": f"{name}-{version}", "uid": f"{name}-{version}", "created_at": now, "ready": True, "ready_since": now}
+        known = {"name": f"{name}-{self._made}", "uid": f"{name}-{self._made}", "created_at": now, "ready": True, "ready_since": now}
         if self.crashes:
             known |= {"ready": False, "restarts": 3, "waiting": "CrashLoopBackOff", "last_ended_at": now, "last_ended_reason": "Error"}
         return workloads.Pod.model_validate({**known, **changed})
@@ -237,9 +278,7 @@ class FakeWorkloads:
         present = self.stored[name]
         self.stored[name] = present.model_copy(update={"resource_version": str(int(present.resource_version) + 1)})
 
-    async def look(
-        self, namespace: str, target: plans.Target, *, step: plans.Step | None = None, key: str = ""
-    ) -> workloads.Scene | None:
+    async def look(self, namespace: str, target: plans.Target, *, step: plans.Step | None = None, key: str = "") -> workloads.Scene | None:
         if self.down:
             raise errors.ClusterUnavailableError(self.down, retry_after=7)
         found = self.stored.get(target.name)
@@ -262,53 +301,58 @@ class FakeWorkloads:
             raise errors.DisruptionRefusedError(self.disruption)
         if self.preview_refusal:
             raise errors.ClusterRefusedError(self.preview_refusal)
+        if isinstance(request, requests.Patch) and request.name in self.stored:
+            return patching.patched(self._body(request.name), request, any_version=True)
         return {}
 
     async def act(self, namespace: str, request: requests.Request) -> None:
         if self.refusal:
             raise errors.ClusterRefusedError(self.refusal)
         match request:
-            case requests.Patch(name=name, body=body):
-                self._patch(name, request, dict(body) if isinstance(body, Mapping) else _merged(body))
+            case requests.Patch(name=name):
+                self._patch(name, request)
             case requests.Evict(pod=pod, uid=uid):
                 self._evict(pod, uid)
             case requests.Create(body=body):
-                marks = body["metadata"]["annotations"]
-                key = marks["safetygovernor.io/last-action"]
-                self.effects.append(key)
-                self.jobs[key] = workloads.Job(name=request.name, state=workloads.JobState.COMPLETE, marks=marks)
+                self._create(request.name, body["metadata"]["annotations"])
             case requests.Call(key=key):
-                self.effects.append(key)
+                self.calls.append(key)
+                self._took_effect(key)
+        if self.lost:
+            raise errors.ClusterUnavailableError(self.lost)
 
-    def _patch(self, name: str, request: requests.Patch, body: dict[str, Any]) -> None:
-        present = self.stored.get(name)
-        if present is None or present.resource_version != body["metadata"]["resourceVersion"]:
-            raise errors.ConflictError("the workload was changed since")
-        marks = body["metadata"]["annotations"]
-        self.effects.append(next(text for name, text in marks.items() if name.endswith(("last-action", *"0123456789abcdef"))))
-        spec = body.get("spec", {})
-        kept = {"uid": present.uid, "marks": {**present.marks, **marks}, "kind": present.kind, "replicas": present.replicas}
-        kept["unschedulable"] = present.unschedulable
-        if "replicas" in spec:
-            kept["replicas"] = spec["replicas"]
-        if "unschedulable" in spec:
-            kept["unschedulable"] = bool(spec["unschedulable"])
-        template = spec.get("template")
-        before = present.body["spec"]["template"]["spec"]["image"]
-        if template is None or "spec" in template:
-            image = (template or {}).get("spec", {}).get("image", before)
-        else:
-            image = f"{before} restarted at {template['metadata']['annotations']['kubectl.kubernetes.io/restartedAt']}"
-        self.deploy(name, image=image, **kept)
+    def _took_effect(self, key: str) -> None:
+        if key not in self.calls[:-1]:
+            self.effects.append(key)
+
+    def _body(self, name: str) -> dict[str, Any]:
+        present = self.stored[name]
+        metadata = {**present.body["metadata"], "resourceVersion": present.resource_version, "annotations": dict(present.marks)}
+        return {**present.body, "metadata": metadata}
+
+    def _patch(self, name: str, request: requests.Patch) -> None:
+        if name not in self.stored:
+            raise errors.ConflictError("there is no such object any more")
+        present = self.stored[name]
+        body = patching.patched(self._body(name), request)
+        changed = {text for mark, text in body["metadata"]["annotations"].items() if present.marks.get(mark) != text}
+        self.effects += [text for text in changed if text.startswith("sha256:")]
+        self._store(body, kind=present.kind, uid=present.uid, paused=present.paused, controller=present.controller)
         if self.slow:
             self.progress(name, updated=0)
+
+    def _create(self, name: str, marks: Mapping[str, str]) -> None:
+        key = marks["safetygovernor.io/last-action"]
+        if key in self.jobs:
+            raise errors.ConflictError(f"jobs {name} already exists")
+        self.effects.append(key)
+        self.jobs[key] = workloads.Job(name=name, state=self.job_state, marks=marks)
 
     def _evict(self, pod: str, uid: str) -> None:
         for name, pods in self.pods.items():
             if any(one.uid == uid for one in pods):
                 self.effects.append(uid)
-                number = len(self.effects) + 100
-                self.pods[name] = [one for one in pods if one.uid != uid] + [self.pod(name, number)]
+                self.pods[name] = [one for one in pods if one.uid != uid] + [self.pod(name)]
                 return
         raise errors.ConflictError(f"there is no pod {pod} of that uid")
 
@@ -318,31 +362,35 @@ class FakeWorkloads:
         self.stored[name] = present.model_copy(update={"rollout": present.rollout.model_copy(update=figures)})
 
 
-def _merged(patch: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A JSON patch of ours as the object that it leads to."""
-    found = {one["path"]: one["value"] for one in patch}
-    metadata = {"resourceVersion": found["/metadata/resourceVersion"], "annotations": found["/metadata/annotations"]}
-    return {"metadata": metadata, "spec": {"template": found["/spec/template"]}}
-
-
 class FakeJournal:
     """Keeps intents and ends; `full` is why it cannot."""
 
     def __init__(self) -> None:
-        self.intents: list[journal.Intent] = []
-        self.ends: list[journal.End] = []
+        self.events: list[journal.Event] = []
         self.full = ""
+
+    @property
+    def intents(self) -> list[journal.Intent]:
+        return [one for one in self.events if isinstance(one, journal.Intent)]
+
+    @property
+    def ends(self) -> list[journal.End]:
+        return [one for one in self.events if isinstance(one, journal.End)]
 
     async def intend(self, intent: journal.Intent) -> None:
         if self.full:
             raise errors.JournalUnavailableError(self.full)
-        if intent.key not in {one.key for one in self.intents}:
-            self.intents.append(intent)
+        self._record(intent)
 
     async def end(self, end: journal.End) -> None:
         if self.full:
             raise errors.JournalUnavailableError(self.full)
-        self.ends.append(end)
+        self._record(end)
+
+    def _record(self, event: journal.Event) -> None:
+        newest = next((one for one in reversed(self.events) if one.key == event.key), None)
+        if not journal.repeats(event, newest):
+            self.events.append(event)
 
 
 class FakeGuardrails:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from testbed.audit import mutating_requests
     from testbed.controlplane import ControlPlane, ControlPlaneError, KubectlError
     from testbed.identities import Identity, person, service_account
-    from testbed.world import BEHAVIOUR_ANNOTATION, Behaviour, deployment_yaml, wait_until
+    from testbed.world import BEHAVIOUR_ANNOTATION, Behaviour, WorkloadKind, cron_job_yaml, deployment_yaml, wait_until, workload_yaml
 
 __all__ = [
     "BEHAVIOUR_ANNOTATION",
@@ -28,11 +28,14 @@ __all__ = [
     "ControlPlaneError",
     "Identity",
     "KubectlError",
+    "WorkloadKind",
+    "cron_job_yaml",
     "deployment_yaml",
     "mutating_requests",
     "person",
     "service_account",
     "wait_until",
+    "workload_yaml",
 ]
 
 _HOMES = ("audit", "controlplane", "identities", "world")

@@ -8,12 +8,15 @@ import yaml
 
 BEHAVIOUR_ANNOTATION = "testbed.safetygovernor.io/behaviour"
 
-Behaviour = Literal["slow", "never-ready", "crash-loop"]
+Behaviour = Literal["slow", "never-ready", "crash-loop", "oom-killed", "fails"]
 """How pods misbehave; `stages.yaml` says what each one does."""
 
 _POLL_SECONDS = 0.05
 
 _Value = TypeVar("_Value")
+
+
+WorkloadKind = Literal["Deployment", "StatefulSet", "DaemonSet"]
 
 
 def deployment_yaml(
@@ -24,21 +27,56 @@ def deployment_yaml(
     image: str = "registry.example/app:1",
 ) -> str:
     """A Deployment whose pods kwok plays; the image is never pulled."""
+    return workload_yaml("Deployment", name, namespace=namespace, replicas=replicas, behaviour=behaviour, image=image)
+
+
+def workload_yaml(
+    kind: WorkloadKind,
+    name: str,
+    *,
+    namespace: str = "default",
+    replicas: int = 2,
+    behaviour: Behaviour | None = None,
+    image: str = "registry.example/app:1",
+    **spec: Any,
+) -> str:
+    """A workload whose pods kwok plays, with further fields of its spec; a DaemonSet has a pod on each node instead of replicas."""
     labels = {"app": name}
-    template: dict[str, Any] = {"labels": dict(labels)}
-    if behaviour is not None:
-        template["annotations"] = {BEHAVIOUR_ANNOTATION: behaviour}
-    deployment = {
+    body = {
         "apiVersion": "apps/v1",
-        "kind": "Deployment",
+        "kind": kind,
         "metadata": {"name": name, "namespace": namespace, "labels": dict(labels)},
         "spec": {
-            "replicas": replicas,
+            **({} if kind == "DaemonSet" else {"replicas": replicas}),
             "selector": {"matchLabels": dict(labels)},
-            "template": {"metadata": template, "spec": {"containers": [{"name": "app", "image": image}]}},
+            "template": {
+                "metadata": {"labels": dict(labels), **_behaving(behaviour)},
+                "spec": {"containers": [{"name": "app", "image": image}]},
+            },
+            **spec,
         },
     }
-    return yaml.safe_dump(deployment, sort_keys=False)
+    return yaml.safe_dump(body, sort_keys=False)
+
+
+def cron_job_yaml(name: str, namespace: str = "default", behaviour: Behaviour | None = None, image: str = "registry.example/app:1") -> str:
+    """A suspended CronJob, which is only there as a template for Jobs."""
+    pod = {"restartPolicy": "Never", "containers": [{"name": "app", "image": image}]}
+    body = {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "schedule": "0 0 1 1 *",
+            "suspend": True,
+            "jobTemplate": {"spec": {"template": {"metadata": _behaving(behaviour), "spec": pod}}},
+        },
+    }
+    return yaml.safe_dump(body, sort_keys=False)
+
+
+def _behaving(behaviour: Behaviour | None) -> dict[str, Any]:
+    return {} if behaviour is None else {"annotations": {BEHAVIOUR_ANNOTATION: behaviour}}
 
 
 def wait_until(predicate: Callable[[], _Value | None], timeout: float, what: str) -> _Value:

@@ -20,12 +20,11 @@ class AssumedCluster:
     def __init__(self) -> None:
         self._asked: list[tuple[plans.Target, plans.Step]] = []
 
-    async def look(
-        self, namespace: str, target: plans.Target, *, step: plans.Step | None = None, key: str = ""
-    ) -> workloads.Scene | None:
+    async def look(self, namespace: str, target: plans.Target, *, step: plans.Step | None = None, key: str = "") -> workloads.Scene | None:
         """Whatever is asked for is there, and such that a step makes sense."""
         del key
-        if step is not None:
+        # What is wrong with a step is told by the plan; nobody would list it.
+        if step is not None and not actions.of(step.type).problems(step):
             self._asked.append((target, step))
         hashes = [digests.digest({"assumed": target.name, "revision": number}) for number in (2, 1)]
         found = workloads.Workload(
@@ -39,7 +38,7 @@ class AssumedCluster:
             rollout=rollouts.Observed(generation=1, observed_generation=1),
         )
         pod = workloads.Pod(name=f"{target.name}-0", uid="assumed", created_at=_LONG_AGO, ready=False)
-        template = step.parameters.get("template") if step is not None else None
+        template = step.parameters.get("template") if step is not None and step.type is values.ActionType.RUN_JOB else None
         return workloads.Scene(
             target=found,
             executor_exists=True,

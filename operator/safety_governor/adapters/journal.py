@@ -11,7 +11,7 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -160,8 +160,8 @@ class _Lines:
         self._lock: int | None = None
         self._file: int | None = None
         self._end = 0
+        # Whether something may stand beyond the end that was written and could not be taken back.
         self._failed = False
-        """Something may stand beyond the end that was written and could not be taken back."""
 
     def open(self) -> None:
         """Take the lock, and bring the file into a state in which a line can be appended."""
@@ -180,10 +180,10 @@ class _Lines:
 
     def close(self) -> None:
         """Let go of everything."""
-        for held in (self._file, self._lock):
-            if held is not None:
-                os.close(held)
-        self._file = self._lock = None
+        self._drop()
+        if self._lock is not None:
+            os.close(self._lock)
+        self._lock = None
 
     def all(self) -> list[bytes]:
         """Every line that is durable, without its end."""
@@ -195,10 +195,14 @@ class _Lines:
         """Whether the file is as it was left; if not, it is made ready all the same and has to be read again."""
         if self._lock is None or not _is_at(self.path, self._lock):
             if self._lock is not None:
-                _log.error("the journal was taken away while it was in use; a new one is begun", path=str(self.path))
+                _log.error("the journal was taken away while it was in use; going on with what is there now", path=str(self.path))
             self.close()
             self.open()
             return False
+        with self._fresh_after_failure():
+            return self._is_as_left()
+
+    def _is_as_left(self) -> bool:
         if self._file is None:
             self._file = _opened(self.path)
         if self._failed:
@@ -215,18 +219,30 @@ class _Lines:
     def append(self, line: bytes) -> None:
         """Durable when it returns; when it raises, nothing was written, or it is cut off before the next line is."""
         assert self._file is not None, "it is made ready first"  # noqa: S101
-        try:
-            _write(self._file, line)
-            os.fsync(self._file)
-        except OSError:
-            self._failed = True
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._file, self._end)
-            # After a failed fsync the next one on this descriptor may succeed although what was written is lost.
-            os.close(self._file)
-            self._file = None
-            raise
+        with self._fresh_after_failure():
+            try:
+                _write(self._file, line)
+                os.fsync(self._file)
+            except OSError:
+                self._failed = True
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._file, self._end)
+                raise
         self._end += len(line)
+
+    @contextlib.contextmanager
+    def _fresh_after_failure(self) -> Iterator[None]:
+        """After a failed fsync the next one on the same descriptor may succeed although what was written is lost."""
+        try:
+            yield
+        except OSError:
+            self._drop()
+            raise
+
+    def _drop(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+        self._file = None
 
     def _recover(self) -> None:
         """Cut off a torn last line, and make sure that what stands before it is durable."""
@@ -319,7 +335,9 @@ def _is_ours(content: bytes) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return f"{error.strerror} ({error.filename})" if error.filename else error.strerror
 
 
 def _remedy(error: Exception, otherwise: str) -> str:

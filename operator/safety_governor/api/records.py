@@ -12,8 +12,8 @@ from safety_governor.domain import approvals, authorities, changes, compression,
 from safety_governor.domain.adaptability import Adaptability
 from safety_governor.domain.checks import Finding
 from safety_governor.domain.ledger import Ledger
-from safety_governor.domain.telemetry import Telemetry
 from safety_governor.domain.snapshots import Snapshot
+from safety_governor.domain.telemetry import Telemetry
 from safety_governor.domain.verification import Baseline, Outcome, Watch
 
 

@@ -22,10 +22,12 @@ async def run(settings: Settings, *, kubeconfig: str | None) -> int:
             return await process.run(
                 attend=parts.attendant.attend,
                 lease=parts.lease,
-                guard=parts.guard,
                 metrics=figures,
                 prepare=parts.prepare,
-                display=parts.display,
+                chores={
+                    "prove the approval guard": parts.guard.keep_proving,
+                    "show how the namespaces stand": parts.display.keep_showing,
+                },
                 credentials=parts.credentials,
                 namespace=settings.watch_namespace,
                 health_address=settings.health_address,

@@ -210,7 +210,11 @@ def _tell_execution(status: v1alpha1.IncidentStatus, console: Console) -> None:
         return
     until = f"[dim] until {execution.held_until}[/]" if execution.held_until else ""
     stopped = "stopped" if status.phase in lifecycle.TERMINAL else "held"
-    _head(console, "Execution", f"{stopped}: {plain(execution.held_because)}{until}" if execution.held_because else f"by {plain(execution.holder)}")
+    _head(
+        console,
+        "Execution",
+        f"{stopped}: {plain(execution.held_because)}{until}" if execution.held_because else f"by {plain(execution.holder)}",
+    )
     for action in execution.actions:
         _tell_action(action, console)
 

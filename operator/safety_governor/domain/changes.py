@@ -1,6 +1,7 @@
 """What a step would change, as the API server itself computed it in a dry run: field by field, for the person who decides."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 
 from pydantic import Field, JsonValue
@@ -78,10 +79,15 @@ def _below(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
+def may_be_secret(path: str) -> bool:
+    """Whether the value of this field may be a secret."""
+    return not _SECRET_FIELDS.isdisjoint(re.split(r"[.\[\]]", path))
+
+
 def _shown(path: str, value: JsonValue, known: Mapping[str, str]) -> str:
     if value is None:
         return ""
-    if not _SECRET_FIELDS.isdisjoint(path.replace("[", ".").split(".")):
+    if may_be_secret(path):
         return HIDDEN
     if isinstance(value, list):
         # A list may hold containers with their environment; how many entries it has is all that is safe to show.

@@ -30,7 +30,7 @@ _DAY = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)
 _FIELDS = 5
 
-Schedule = Annotated[str, StringConstraints(min_length=9, max_length=128, pattern=r"^[-0-9A-Za-z*/,#]+( +[-0-9A-Za-z*/,#]+){4}$")]
+Schedule = Annotated[str, StringConstraints(max_length=128, pattern=r"^[-0-9A-Za-z*/,#]+( +[-0-9A-Za-z*/,#]+){4}$")]
 TimeZone = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$")]
 
 
@@ -148,7 +148,7 @@ class _Calendar:
         face = shown.replace(tzinfo=None, fold=0)
         # In an hour that the clock shows for the second time, what it showed the first time has passed, even if it shows later.
         repeated = self._offset(shown.replace(fold=0)) - self._offset(shown) if shown.fold else timedelta()
-        # One day more, because the clock may skip the time of a start, which then is as much later.
+        # One day more, because a clock that is put back over midnight shows the day before once more.
         earliest = (at - within).astimezone(self._zone).date() - _DAY
         latest: datetime | None = None
         for local in self._back_from(face + repeated, earliest):

@@ -3,7 +3,9 @@
 Brackets choose an element of a list by its key (`[name=app]`) or an entry of a map whose name has dots (`[example.com/tier]`).
 """
 
+import itertools
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 from pydantic import JsonValue
 
 _STEP = re.compile(r"\.?(?P<name>[A-Za-z][A-Za-z0-9]*)|\[(?P<inner>[^\[\]]+)\]")
-_CHOSEN = re.compile(r"^(?P<key>[A-Za-z][A-Za-z0-9]*)=(?P<value>.+)$")
+_CHOSEN = re.compile(r"(?P<key>[A-Za-z][A-Za-z0-9]*)=(?P<value>.+)", re.DOTALL)
 
 Part = str | tuple[str, str]
 """The name of a field or entry, or key and value of a list's element."""
@@ -23,14 +25,19 @@ def parse(path: str) -> tuple[Part, ...]:
     position = 0
     while position < len(path):
         found = _STEP.match(path, position)
-        if found is None or (position == 0) == path.startswith((".", "[")):
+        if found is None or (position == 0) == path.startswith((".", "["), position):
             raise ValueError(f"{path!r} does not name a field; write it like spec.template.spec.containers[name=app].image")
         inner = found["inner"]
-        chosen = _CHOSEN.match(inner) if inner else None
+        chosen = _CHOSEN.fullmatch(inner) if inner else None
         parts.append((chosen["key"], chosen["value"]) if chosen else inner or found["name"])
         position = found.end()
     if not parts or isinstance(parts[-1], tuple):
         raise ValueError(f"{path!r} names no single field")
+    for before, part in itertools.pairwise(parts):
+        if isinstance(before, tuple) and isinstance(part, tuple):
+            raise ValueError(f"{path!r} chooses an element of an element; a list of lists is not known")  # noqa: TRY004 - about the text
+        if isinstance(before, tuple) and part == before[0]:
+            raise ValueError(f"{path!r} would change the very key by which the element is chosen")
     return tuple(parts)
 
 
@@ -50,16 +57,15 @@ def build(parts: Sequence[Part], value: JsonValue) -> dict[str, Any]:
     """The smallest object that has this value there."""
     built: Any = value
     for part in reversed(parts):
-        if isinstance(part, tuple):
-            built = [{part[0]: part[1], **built}]
-        else:
-            built = {part: built}
+        built = [{part[0]: part[1], **built}] if isinstance(part, tuple) else {part: built}
     return dict(built)
 
 
 def scalar(text: str) -> JsonValue:
     """A value as a runbook writes it: JSON where it is JSON, else text. `"3"` is text, 3 a number."""
     try:
-        return json.loads(text)  # type: ignore[no-any-return]
+        value: JsonValue = json.loads(text)
     except ValueError:
         return text
+    # Python takes NaN and 1e999 for numbers; JSON knows neither.
+    return text if isinstance(value, float) and not math.isfinite(value) else value

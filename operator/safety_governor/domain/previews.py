@@ -20,25 +20,33 @@ def intent(before: snapshots.Snapshot) -> actions.Intent:
 def of(step: plans.Step, scene: workloads.Scene, request: requests.Request | None, result: Mapping[str, Any]) -> changes.Preview:
     """The preview; `result` is the object as the API server computed it in a dry run."""
     action = actions.of(step.type)
-    inverse = action.inverse(step, action.snapshot(step, scene))
+    before = action.snapshot(step, scene)
+    inverse = action.inverse(step, before)
     return changes.Preview(
         step=step.id,
         summary=values.clip(action.describe(step, scene.name), values.LINE_LIMIT),
-        changes=_changes(scene, request, result),
+        changes=_changes(scene, request, result, before=before),
         undo=values.clip(actions.of(inverse.type).describe(inverse, scene.name), values.LINE_LIMIT) if inverse is not None else "",
         warnings=tuple(values.clip(one, values.TEXT_LIMIT) for one in action.warnings(scene)),
     )
 
 
-def _changes(scene: workloads.Scene, request: requests.Request | None, result: Mapping[str, Any]) -> tuple[changes.Change, ...]:
+def _changes(
+    scene: workloads.Scene, request: requests.Request | None, result: Mapping[str, Any], *, before: snapshots.Snapshot
+) -> tuple[changes.Change, ...]:
     match request:
         case requests.Patch():
             return changes.between(dict(scene.target.body), dict(result), known=_KNOWN)
         case requests.Create(body=body):
             # What the API server adds, such as a uid, would be another each time.
             return changes.between({}, dict(body), known=_KNOWN)
-        case requests.Evict(pod=pod):
-            return (changes.Change(path=f"pods[{pod}]", before="there", after="evicted"),)
+        case requests.Evict():
+            # One request asks for one pod; what is released are all of them.
+            evicted = tuple(
+                changes.Change(path=values.clip(f"pods[{one.name}]", values.LINE_LIMIT), before="there", after="evicted")
+                for one in before.pods
+            )
+            return evicted[: changes.CHANGE_LIMIT]
         case requests.Call(webhook=webhook, body=body):
             return changes.between({}, {"call": {webhook: dict(body)}}, known=_KNOWN)
         case None:

@@ -45,8 +45,12 @@ def _from_runbook(stated: dict[str, object], runbook: documents.Runbook, action:
         plans.Step(id=f"step-{number}", type=step.type, parameters=step.parameters, text=step.text)
         for number, step in enumerate(remediation.steps, start=1)
     )
-    own = claims.of(runbook)[:plans.CLAIM_LIMIT]
-    stated = {**stated, "claims": (*own, *(one for one in stated_claims if one not in own))[:plans.CLAIM_LIMIT], "runbook_claims": len(own)}
+    own = claims.of(runbook)[: plans.CLAIM_LIMIT]
+    stated = {
+        **stated,
+        "claims": (*own, *(one for one in stated_claims if one not in own))[: plans.CLAIM_LIMIT],
+        "runbook_claims": len(own),
+    }
     why = _unsupported(steps)
     return plans.Plan.model_validate(
         {

@@ -112,11 +112,18 @@ def _judged(seen: Observation, baseline: Baseline, watch: Watch, *, since: datet
         return Judged(message=seen.sentence, until=now + pause)
     soaked = soaked_at(seen.pods, watch, since=since)
     if now < soaked:
-        message = f"{seen.sentence}; watched until {soaked:%H:%M:%S}"
-        return Judged(message=message, until=min(soaked, now + LONGEST_LOOK_AWAY))
+        return _soaking(seen, watch, until=soaked, waited=waited, now=now)
     if old_trouble:
         return Judged(outcome=Outcome.INCONCLUSIVE, message=f"{seen.sentence}, but {old_trouble}", until=now)
     return _after_the_soak(seen, baseline, watch, overdue=now >= soaked + timedelta(seconds=watch.timeout_seconds), now=now)
+
+
+def _soaking(seen: Observation, watch: Watch, *, until: datetime, waited: timedelta, now: datetime) -> Judged:
+    """Watched on; but pods that become ready again and again must not be watched for ever."""
+    if waited >= timedelta(seconds=watch.timeout_seconds + watch.soak_seconds):
+        message = f"{seen.sentence}, but the pods do not stay ready for {_spoken(watch.soak_seconds)}"
+        return Judged(outcome=Outcome.INCONCLUSIVE, message=message, until=now)
+    return Judged(message=f"{seen.sentence}; watched until {until:%H:%M:%S}", until=min(until, now + LONGEST_LOOK_AWAY))
 
 
 def _after_the_soak(seen: Observation, baseline: Baseline, watch: Watch, *, overdue: bool, now: datetime) -> Judged:

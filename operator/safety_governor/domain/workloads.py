@@ -35,6 +35,8 @@ class Workload(values.Value):
     """A paused Deployment does not roll out."""
     on_delete: bool = False
     """Its pods are only replaced when somebody deletes them."""
+    kept_back: int = Field(default=0, ge=0)
+    """So many of its pods stay at the earlier template (the partition of a StatefulSet)."""
     max_unavailable: int = Field(default=0, ge=0)
     """So many of its ready pods may its own rollout take down at once."""
     controller: values.Line = ""

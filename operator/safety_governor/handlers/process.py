@@ -6,8 +6,8 @@ Losing the Lease ends the process: whoever holds it now acts, and a fresh start 
 import asyncio
 import contextlib
 import signal
-from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Protocol, TypeAlias
 
 import kopf
 import structlog
@@ -48,31 +48,25 @@ class Lease(Protocol):
     async def release(self) -> None: ...  # noqa: D102
 
 
-class Display(Protocol):
-    """What shows in every RemediationPolicy how its namespace stands."""
-
-    async def keep_showing(self) -> None: ...  # noqa: D102
-
-
-class Guard(Protocol):
-    """What proves that approvals mean something."""
-
-    async def keep_proving(self) -> None: ...  # noqa: D102
+Chore: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+"""What is done again and again while incidents are attended; it never returns."""
 
 
 async def run(
     *,
     attend: supervisor.Attend,
     lease: Lease,
-    guard: Guard,
     metrics: metrics.Metrics,
     prepare: Callable[[], Awaitable[None]],
-    display: Display,
+    chores: Mapping[str, Chore],
     credentials: Callable[[], Awaitable[Credentials]],
     namespace: str | None,
     health_address: str,
 ) -> int:
-    """Attend incidents until told to stop. Returns the exit code."""
+    """Attend incidents until told to stop. Returns the exit code.
+
+    `prepare` is awaited when the Lease is won, before the first incident is attended; the chores begin after it.
+    """
     stop, ready, lost = asyncio.Event(), asyncio.Event(), asyncio.Event()
     standing_by = True
     loop = asyncio.get_running_loop()
@@ -85,14 +79,11 @@ async def run(
             return EXIT_STOPPED
         standing_by = False
         metrics.set_leader(True)
-        background = [
-            asyncio.create_task(_guard(lease, lost, stop), name="keep the Lease"),
-            asyncio.create_task(guard.keep_proving(), name="prove the approval guard"),
-        ]
+        background = [asyncio.create_task(_guard(lease, lost, stop), name="keep the Lease")]
         tasks = supervisor.Supervisor(attend)
         try:
             await _prepared(prepare, stop)
-            background.append(asyncio.create_task(display.keep_showing(), name="show how the namespaces stand"))
+            background += [asyncio.create_task(chore(), name=name) for name, chore in chores.items()]
             await _ring(tasks, credentials, namespace=namespace, stop=stop, ready=ready)
         finally:
             was_lost = lost.is_set()

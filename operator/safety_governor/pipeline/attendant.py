@@ -81,7 +81,12 @@ class Attendant:
 
     async def _pass(self, namespace: str, name: str, pauses: "_Pauses", log: structlog.stdlib.BoundLogger) -> tuple[bool, datetime]:
         incident = await self._incidents.find(namespace, name)
-        if incident is None or incident.is_finished:
+        if incident is None:
+            self._past.abandon(f"{namespace}/{name}", self._clock.now())
+            return True, self._clock.now()
+        # An answer that was lost on its way may have been a write that was taken.
+        self._past.learn(incident)
+        if incident.is_finished:
             return True, self._clock.now()
         outcome, failure = await self._outcome(incident, pauses, log)
         now = self._clock.now()

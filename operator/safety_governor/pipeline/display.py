@@ -22,9 +22,7 @@ _log = structlog.get_logger()
 class Display:
     """Keeps the status of the policies as it should read."""
 
-    def __init__(
-        self, *, policies: ports.Policies, past: register.Register, ceilings: guardrails.Ceilings, clock: ports.Clock
-    ) -> None:
+    def __init__(self, *, policies: ports.Policies, past: register.Register, ceilings: guardrails.Ceilings, clock: ports.Clock) -> None:
         self._policies = policies
         self._past = past
         self._ceilings = ceilings

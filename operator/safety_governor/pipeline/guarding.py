@@ -18,6 +18,12 @@ class Rails:
     """The strictest of all of them and of the ceilings; None when the namespace has not opted in."""
 
 
+_HOLD_LATER = frozenset({holds.Guard.SUSPENDED, holds.Guard.FROZEN})
+"""What holds a step of a remediation that was begun: it was let in as a whole, so budgets do not stop it halfway."""
+_HOLD_UNDOING = frozenset({holds.Guard.SUSPENDED})
+"""Freeze windows and budgets are about changes; this takes a change back."""
+
+
 class Guarding:
     """Answers what is forbidden, and what has to wait."""
 
@@ -56,26 +62,29 @@ class Guarding:
         ]
         return tuple(dict.fromkeys((*forbidden, *refused)))
 
-    def holds(self, rails: Rails, incident: v1alpha1.Incident, *, now: datetime) -> tuple[holds.Hold, ...]:
-        """What has to pass before the incident may act on its target."""
+    def holds(
+        self, rails: Rails, incident: v1alpha1.Incident, *, now: datetime, begun: bool = False, undoing: bool = False
+    ) -> tuple[holds.Hold, ...]:
+        """What has to pass before the incident may act on its target; `begun` when it has taken a step of its remediation already."""
         if rails.rules is None:
             message = f"namespace {incident.metadata.namespace} has no RemediationPolicy any more; nothing is done until it has one"
             return (holds.Hold(guard=holds.Guard.SUSPENDED, message=message, until=None),)
-        return self._past.judge(
-            rails.rules, namespace=incident.metadata.namespace, target=incident.target, incident=incident.key, now=now
-        )
+        found = self._past.judge(rails.rules, namespace=incident.metadata.namespace, target=incident.target, incident=incident.key, now=now)
+        if undoing:
+            return tuple(one for one in found if one.guard in _HOLD_UNDOING)
+        return tuple(one for one in found if one.guard in _HOLD_LATER) if begun else found
 
     async def disruption(self, namespace: str, step: plans.Step, scene: workloads.Scene) -> str:
-        """Why the disruption budgets do not allow to take a ready pod down now, as the API server says in a dry run; empty when they do."""
-        if not actions.of(step.type).takes_down(step, scene):
-            return ""
-        ready = next((pod for pod in scene.pods or () if pod.ready and not pod.terminating), None)
-        if ready is None:
+        """Why the disruption budgets do not let a pod go now that would, as the API server says in a dry run; empty when they do."""
+        pod = actions.of(step.type).first_to_go(step, scene)
+        if pod is None:
             return ""
         try:
-            await self._actuator.dry_run(namespace, requests.Evict(pod=ready.name, uid=ready.uid))
+            await self._actuator.dry_run(namespace, requests.Evict(pod=pod.name, uid=pod.uid))
         except errors.DisruptionRefusedError as error:
             return str(error)
+        except errors.ClusterRefusedError as error:
+            return f"it is not known whether the disruption budgets let a pod go: {error}"
         except errors.ConflictError:
             # That pod is on its way out by itself; which others may go is asked when it comes to them.
             return ""

@@ -80,9 +80,7 @@ class Incidents(Protocol):
 class Workloads(Protocol):
     """The workloads and nodes that incidents are about."""
 
-    async def look(
-        self, namespace: str, target: plans.Target, *, step: plans.Step | None = None, key: str = ""
-    ) -> workloads.Scene | None:
+    async def look(self, namespace: str, target: plans.Target, *, step: plans.Step | None = None, key: str = "") -> workloads.Scene | None:
         """The target as it is now, with what the step's action has to see around it; None when there is certainly no target.
 
         `key` is that of the action whose own traces, such as a Job, are looked for.

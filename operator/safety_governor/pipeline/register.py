@@ -4,14 +4,14 @@ It holds what the incidents themselves record, so a restart loses nothing; the j
 were deleted since. What is about to be claimed is reserved here first, as between looking and writing others may look.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from safety_governor.api import records, v1alpha1
 from safety_governor.domain import guardrails, history, holds, lifecycle, plans, verification
 
 KEPT = timedelta(days=7)
-"""Older actions matter to no guard-rail, but to a circuit breaker that was never reset."""
+"""Older actions matter to no guard-rail but the circuit breaker."""
 
 
 class Register:
@@ -22,8 +22,19 @@ class Register:
         self._reserved: dict[str, history.Past] = {}
 
     def learn(self, incident: v1alpha1.Incident) -> None:
-        """Take note of what the incident records."""
+        """Take note of what the incident records, as it was read or written a moment ago.
+
+        What was reserved for it is on record by now, or was not claimed. What it was about and does not record any more was
+        taken back, or belongs to another incident that had its name.
+        """
         execution = incident.status.execution
+        self._reserved.pop(incident.key, None)
+        recorded = {action.key for action in execution.actions} if execution is not None else set()
+        for one in [one for one in self._past.values() if one.incident == incident.key and one.is_under_way and one.key not in recorded]:
+            if execution is None:
+                self._past[one.key] = _lost(one, one.claimed_at)
+            else:
+                del self._past[one.key]
         if execution is None:
             return
         under_way = incident.status.phase in lifecycle.ACTING
@@ -35,39 +46,55 @@ class Register:
             open_ended = action.state is records.ActionState.CLAIMED or (under_way and action is execution.actions[-1])
             self._past[action.key] = _past(incident, action, under_way=open_ended and under_way)
 
-    def forget(self, key: str) -> None:
-        """The claim was taken back before anything was done."""
-        self._past.pop(key, None)
+    def abandon(self, incident: str, now: datetime) -> None:
+        """The incident was deleted: whoever would know how its action ends is gone."""
+        self._reserved.pop(incident, None)
+        for one in [one for one in self._past.values() if one.incident == incident and one.is_under_way]:
+            self._past[one.key] = _lost(one, now)
 
     def remember(self, entries: Iterable[history.Past]) -> None:
-        """Take note of what the journal has. What an incident records is newer."""
+        """Take note of what the journal has and no incident records any more. To be called when the incidents were learned.
+
+        What was under way then has an end by now, but whoever would know how it ended is gone.
+        """
         for entry in entries:
+            if entry.outcome is None:
+                self._past.setdefault(entry.key, _lost(entry, entry.claimed_at))
             self._past.setdefault(entry.key, entry)
 
     def prune(self, now: datetime) -> None:
-        """Forget what no guard-rail asks for any more."""
-        self._past = {key: one for key, one in self._past.items() if one.outcome is None or now - one.claimed_at < KEPT}
+        """Forget what no guard-rail asks for any more; a circuit breaker stays open however long nobody looks at it."""
+        finished = history.finished([one for one in self._past.values() if not one.undoes])
+        lasting = {one.key for namespace in {one.namespace for one in finished} for one in _last(finished, namespace)}
+        self._past = {key: one for key, one in self._past.items() if one.is_under_way or key in lasting or now - one.claimed_at < KEPT}
 
     def judge(
         self, rules: guardrails.Guardrails, *, namespace: str, target: plans.Target, incident: str, now: datetime
     ) -> tuple[holds.Hold, ...]:
         """What keeps this incident from acting on the target now. What it did itself does not."""
-        others = [one for one in (*self._past.values(), *self._reserved.values()) if one.incident != incident]
+        known = {one.key: one for one in self._reserved.values()} | self._past
+        others = [one for one in known.values() if one.incident != incident]
         return holds.judge(rules, others, namespace=namespace, target=target, incident=incident, now=now)
 
     def standing(self, rules: guardrails.Guardrails, *, namespace: str, now: datetime) -> holds.Standing:
         """How much of its guard-rails a namespace has used up."""
         return holds.standing(rules, tuple(self._past.values()), namespace=namespace, now=now)
 
-    def reserve(self, incident: str, *, namespace: str, target: plans.Target, now: datetime) -> None:
-        """From now on the action counts, whether or not it is on record yet."""
-        self._reserved[incident] = history.Past(
-            key="sha256:" + "0" * 64, incident=incident, namespace=namespace, target=target, claimed_at=now
-        )
+    def reserve(self, incident: v1alpha1.Incident, action: records.Action) -> None:
+        """From now on the action counts, whether or not it is on record yet; once it is, it counts as one."""
+        self._reserved[incident.key] = _past(incident, action, under_way=True)
 
     def release(self, incident: str) -> None:
         """What was reserved is on record by now, or is not done."""
         self._reserved.pop(incident, None)
+
+
+def _last(finished: Sequence[history.Past], namespace: str) -> Sequence[history.Past]:
+    return [one for one in finished if one.namespace == namespace][-holds.IN_A_ROW :]
+
+
+def _lost(entry: history.Past, at: datetime) -> history.Past:
+    return entry.model_copy(update={"outcome": verification.Outcome.INCONCLUSIVE, "ended_at": at})
 
 
 def _past(incident: v1alpha1.Incident, action: records.Action, *, under_way: bool) -> history.Past:

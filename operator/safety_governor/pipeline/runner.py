@@ -167,6 +167,6 @@ def _ended(incident: v1alpha1.Incident) -> v1alpha1.IncidentStatus:
 
 
 def _stall(status: v1alpha1.IncidentStatus, error: errors.RetryableError) -> outcomes.Stall:
-    retry_after = error.retry_after if isinstance(error, errors.ClusterUnavailableError) else None
+    retry_after = getattr(error, "retry_after", None)
     reason = type(error).__name__.removesuffix("Error")
     return outcomes.Stall(status=status, reason=reason, message=str(error), retry_after=retry_after)

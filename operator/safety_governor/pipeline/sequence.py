@@ -54,11 +54,19 @@ def _undoing(steps: Sequence[records.Action], undone: set[str]) -> Next:
     if not left:
         return End(phase=lifecycle.Phase.ROLLED_BACK)
     action = left[0]
+    if _is_overtaken(action):
+        message = f"somebody else has changed the target since {action.id}, and undoing that would take their change back, too; a person takes over"
+        return End(phase=lifecycle.Phase.INDETERMINATE, message=message)
     inverse = actions.of(action.type).inverse(step_of(action), action.before)
     if inverse is None:
         message = f"{action.id} made things worse or belongs to what did, and {action.type} cannot be undone; a person takes over"
         return End(phase=lifecycle.Phase.INDETERMINATE, message=message)
     return Begin(step=inverse, undoes=action.id)
+
+
+def _is_overtaken(action: records.Action) -> bool:
+    """Whether there was another change of the target until the action was verified than the one that it is itself."""
+    return action.after is not None and action.after.generation > action.before.generation + actions.of(action.type).changes_target
 
 
 def step_of(action: records.Action) -> plans.Step:

@@ -131,7 +131,14 @@ class Api:
         return await self._request("PUT", path, body=body)
 
     async def patch(
-        self, path: str, body: Body | PatchList, *, impersonate: str | None = None, dry_run: bool = False, style: str = MERGE_PATCH, manager: str = ""
+        self,
+        path: str,
+        body: Body | PatchList,
+        *,
+        impersonate: str | None = None,
+        dry_run: bool = False,
+        style: str = MERGE_PATCH,
+        manager: str = "",
     ) -> Any:  # noqa: ANN401
         """Patch, possibly as another user. Raises ConflictError when the body names a resourceVersion that is not current."""
         query = {"dryRun": "All"} if dry_run else {}
@@ -206,7 +213,8 @@ def _failure(status: int, text: bytes, what: str, retry_after: str | None) -> er
         # Somebody else owns the field: that is no matter of trying again.
         return errors.ClusterRefusedError(said) if "FieldManagerConflict" in causes else errors.ConflictError(said)
     if status == 429 and "DisruptionBudget" in causes:
-        return errors.DisruptionRefusedError(f"{message.rstrip('.')}; it is asked again")
+        which = causes["DisruptionBudget"]
+        return errors.DisruptionRefusedError(f"{message.rstrip('.')}{': ' + which if which else ''}; it is asked again")
     if status in _AGAIN_LATER:
         asked = float(retry_after) if retry_after and retry_after.isdigit() else None
         return errors.ClusterUnavailableError(f"{said}; the incident waits and is tried again", retry_after=asked)
@@ -222,12 +230,12 @@ def _failure(status: int, text: bytes, what: str, retry_after: str | None) -> er
     return errors.ClusterRefusedError(said)
 
 
-def _told(text: bytes) -> tuple[str, bool, frozenset[str]]:
-    """The message of a Status, whether it is about an object of a name, and the reasons of its causes."""
+def _told(text: bytes) -> tuple[str, bool, Mapping[str, str]]:
+    """The message of a Status, whether it is about an object of a name, and its causes: what each says, by its reason."""
     try:
         body = json.loads(text)
         details = body.get("details") or {}
-        causes = frozenset(str(one.get("reason")) for one in details.get("causes") or [])
+        causes = {str(one.get("reason")): str(one.get("message") or "") for one in details.get("causes") or []}
         return str(body.get("message", "")), bool(details.get("name")), causes
     except (ValueError, AttributeError):
-        return text[:200].decode(errors="replace"), False, frozenset()
+        return text[:200].decode(errors="replace"), False, {}

@@ -1,5 +1,7 @@
 """Where the kinds that the governor knows are found on the API server."""
 
+import re
+
 _PLACES = {
     "Deployment": ("/apis/apps/v1", "deployments"),
     "StatefulSet": ("/apis/apps/v1", "statefulsets"),
@@ -12,6 +14,7 @@ _PLACES = {
     "Node": ("/api/v1", "nodes"),
 }
 _CLUSTER_SCOPED = frozenset({"Node"})
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 def of(namespace: str, kind: str, name: str = "") -> str:
@@ -19,3 +22,8 @@ def of(namespace: str, kind: str, name: str = "") -> str:
     root, plural = _PLACES[kind]
     where = "" if kind in _CLUSTER_SCOPED else f"/namespaces/{namespace}"
     return f"{root}{where}/{plural}" + (f"/{name}" if name else "")
+
+
+def is_name(text: str) -> bool:
+    """Whether an object can be called so. Any other text in a path could lead to an object of another name."""
+    return _NAME.fullmatch(text) is not None

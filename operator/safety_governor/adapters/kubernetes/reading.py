@@ -31,7 +31,8 @@ def workload(kind: str, body: Mapping[str, Any]) -> workloads.Workload:
         replicas=spec.get("replicas", 1) if kind in ("Deployment", "StatefulSet") else None,
         unschedulable=spec.get("unschedulable", False) if kind == workloads.NODE else None,
         paused=spec.get("paused", False) or (kind == workloads.JOB and spec.get("suspend", False)),
-        on_delete=spec.get("updateStrategy", {}).get("type") == "OnDelete",
+        on_delete=_is_on_delete(spec),
+        kept_back=_partition(spec) if kind == "StatefulSet" else 0,
         max_unavailable=_max_unavailable(kind, spec, observed.wanted),
         controller=_controller(metadata),
         git_ops=_git_ops(metadata),
@@ -42,41 +43,42 @@ def workload(kind: str, body: Mapping[str, Any]) -> workloads.Workload:
 
 
 def _deployment(metadata: Mapping[str, Any], spec: Mapping[str, Any], status: Mapping[str, Any]) -> rollouts.Observed:
-    conditions = {one["type"]: one for one in status.get("conditions", [])}
+    progressing: Mapping[str, Any] = next((one for one in status.get("conditions") or [] if one["type"] == "Progressing"), {})
+    there = status.get("replicas", 0)
     return rollouts.Observed(
         generation=metadata["generation"],
         observed_generation=status.get("observedGeneration", 0),
         wanted=spec.get("replicas", 1),
-        replicas=status.get("replicas", 0),
-        updated=status.get("updatedReplicas", 0),
+        replicas=there,
+        # While it is paused nothing is made new, and whatever is there is as it is to be.
+        updated=there if spec.get("paused") else status.get("updatedReplicas", 0),
         available=status.get("availableReplicas", 0),
-        progressing_reason=conditions.get("Progressing", {}).get("reason", ""),
+        progressing_reason=progressing.get("reason", ""),
+        progressing_since=_time(progressing.get("lastUpdateTime") or progressing.get("lastTransitionTime")),
     )
 
 
 def _stateful_set(metadata: Mapping[str, Any], spec: Mapping[str, Any], status: Mapping[str, Any]) -> rollouts.Observed:
     wanted = spec.get("replicas", 1)
-    # updatedReplicas is dropped once the update revision has become the current one.
-    done = status.get("updateRevision", "") == status.get("currentRevision", "")
-    updated = status.get("replicas", 0) if done else status.get("updatedReplicas", 0)
-    kept_back = spec.get("updateStrategy", {}).get("rollingUpdate", {}).get("partition", 0)
+    # Pods below the partition are as they are to be, whichever template they are from; so are all that only a deletion replaces.
+    kept_back = wanted if _is_on_delete(spec) else _partition(spec)
     return rollouts.Observed(
         generation=metadata["generation"],
         observed_generation=status.get("observedGeneration", 0),
         wanted=wanted,
-        replicas=max(status.get("replicas", 0) - min(kept_back, wanted), updated),
-        updated=min(wanted, updated + (0 if done else min(kept_back, wanted))),
+        replicas=status.get("replicas", 0),
+        updated=min(wanted, status.get("updatedReplicas", 0) + kept_back),
         available=status.get("readyReplicas", 0) if "availableReplicas" not in status else status["availableReplicas"],
     )
 
 
 def _daemon_set(metadata: Mapping[str, Any], spec: Mapping[str, Any], status: Mapping[str, Any]) -> rollouts.Observed:
-    del spec
-    updated = status.get("updatedNumberScheduled", 0)
+    wanted = status.get("desiredNumberScheduled", 0)
+    updated = wanted if _is_on_delete(spec) else status.get("updatedNumberScheduled", 0)
     return rollouts.Observed(
         generation=metadata["generation"],
         observed_generation=status.get("observedGeneration", 0),
-        wanted=status.get("desiredNumberScheduled", 0),
+        wanted=wanted,
         replicas=updated,
         updated=updated,
         available=status.get("numberAvailable", 0),
@@ -87,7 +89,7 @@ def _job(metadata: Mapping[str, Any], spec: Mapping[str, Any], status: Mapping[s
     """A Job rolls nothing out: what is active is to be ready."""
     del spec
     generation, active = metadata.get("generation", 0), status.get("active", 0)
-    failed = any(one["type"] == "Failed" and one["status"] == "True" for one in status.get("conditions", []))
+    failed = next((one for one in status.get("conditions") or [] if one["type"] == "Failed" and one["status"] == "True"), None)
     return rollouts.Observed(
         generation=generation,
         observed_generation=generation,
@@ -95,7 +97,8 @@ def _job(metadata: Mapping[str, Any], spec: Mapping[str, Any], status: Mapping[s
         replicas=active,
         updated=active,
         available=status.get("ready", 0),
-        progressing_reason="ProgressDeadlineExceeded" if failed else "",
+        progressing_reason="JobFailed" if failed else "",
+        progressing_since=_time(failed.get("lastTransitionTime")) if failed else None,
     )
 
 
@@ -113,6 +116,14 @@ _OBSERVED = {
 }
 KINDS = frozenset(_OBSERVED)
 """Kinds that can be read."""
+
+
+def _is_on_delete(spec: Mapping[str, Any]) -> bool:
+    return bool(spec.get("updateStrategy", {}).get("type") == "OnDelete")
+
+
+def _partition(spec: Mapping[str, Any]) -> int:
+    return int((spec.get("updateStrategy", {}).get("rollingUpdate") or {}).get("partition", 0))
 
 
 def _max_unavailable(kind: str, spec: Mapping[str, Any], wanted: int) -> int:
@@ -220,6 +231,4 @@ def job_template(body: Mapping[str, Any]) -> workloads.JobTemplate:
     """What a CronJob would start."""
     template = body["spec"]["jobTemplate"]
     labels = (template.get("metadata") or {}).get("labels") or {}
-    return workloads.JobTemplate(
-        name=body["metadata"]["name"], digest=digests.digest(template), spec=template["spec"], labels=labels
-    )
+    return workloads.JobTemplate(name=body["metadata"]["name"], digest=digests.digest(template), spec=template["spec"], labels=labels)

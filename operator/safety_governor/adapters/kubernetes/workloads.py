@@ -1,5 +1,6 @@
 """Workloads and what surrounds them, read as the operator itself, which may not change any of it."""
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,8 @@ from safety_governor.domain import actions, marks, plans, values, workloads
 from safety_governor.domain.actions import run_job
 from safety_governor.domain.workloads import Related
 
+_ENDED = ("Succeeded", "Failed")
+
 
 class ClusterWorkloads:
     """Workloads and nodes of the cluster."""
@@ -17,11 +20,12 @@ class ClusterWorkloads:
     def __init__(self, api: Api) -> None:
         self._api = api
 
-    async def look(
-        self, namespace: str, target: plans.Target, *, step: plans.Step | None = None, key: str = ""
-    ) -> workloads.Scene | None:
-        """The target with what the step has to see; None when there is certainly none. A kind that is not known is not there."""
-        if target.kind not in reading.KINDS:
+    async def look(self, namespace: str, target: plans.Target, *, step: plans.Step | None = None, key: str = "") -> workloads.Scene | None:
+        """The target with what the step has to see; None when there is certainly none.
+
+        A kind that is not known is not there, and neither is what has a name that no object can have.
+        """
+        if target.kind not in reading.KINDS or not paths.is_name(target.name):
             return None
         try:
             body = await self._api.get(paths.of(namespace, target.kind, target.name))
@@ -58,7 +62,8 @@ class ClusterWorkloads:
         owners = {body["metadata"]["uid"]}
         if body["kind"] == "Deployment":
             owners = {one["metadata"]["uid"] for one in await self._owned(namespace, "ReplicaSet", body)}
-        return tuple(reading.pod(one) for one in items if _owner(one) in owners)
+        # What has come to its end, such as a pod of a finished Job or one that its node has driven out, is none of its pods any more.
+        return tuple(reading.pod(one) for one in items if _owner(one) in owners and one.get("status", {}).get("phase") not in _ENDED)
 
     async def _owned(self, namespace: str, kind: str, body: Mapping[str, Any]) -> list[dict[str, Any]]:
         query = {"labelSelector": _selector(body["spec"].get("selector") or {})}
@@ -88,10 +93,10 @@ class ClusterWorkloads:
     async def _jobs(self, namespace: str, step: plans.Step, key: str) -> dict[str, Any]:
         around: dict[str, Any] = {}
         template = step.parameters.get("template", "")
-        try:
+        if actions.of(step.type).problems(step):
+            return around
+        with contextlib.suppress(NotFoundError):
             around["job_template"] = reading.job_template(await self._api.get(paths.of(namespace, "CronJob", template)))
-        except NotFoundError:
-            pass
         try:
             found = reading.job(await self._api.get(paths.of(namespace, workloads.JOB, run_job.name_of(key)))) if key else None
         except NotFoundError:

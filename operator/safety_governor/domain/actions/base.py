@@ -27,7 +27,7 @@ class Intent:
     """When it was claimed; whole seconds."""
     before: snapshots.Snapshot
     acknowledged: bool = False
-    """Whether automation outside of the cluster has said that it is done."""
+    """Whether it is on record that what was asked for was taken; for what may leave no trace, or one that others clear away."""
 
     @property
     def annotations(self) -> dict[str, str]:
@@ -74,6 +74,8 @@ class Action(ABC, Generic[Given]):
 
     def refusals(self, step: plans.Step, scene: workloads.Scene, rules: guardrails.Guardrails) -> tuple[str, ...]:
         """Why it must not be done to this target as it is now, each as a sentence; empty when it may."""
+        if scene.target.kind not in self.kinds:
+            return (f"{self.action_type} makes no sense for a {scene.target.kind}; it is for {', '.join(sorted(self.kinds))}",)
         return (*self._refused_for_all(step, scene, rules), *self.objections(step, scene, rules))
 
     def objections(self, step: plans.Step, scene: workloads.Scene, rules: guardrails.Guardrails) -> tuple[str, ...]:
@@ -91,6 +93,12 @@ class Action(ABC, Generic[Given]):
         """How many ready pods it may make unavailable at once, by itself or by the rollout that it starts."""
         del step, scene
         return 0
+
+    def first_to_go(self, step: plans.Step, scene: workloads.Scene) -> workloads.Pod | None:
+        """A pod that would go, for which the disruption budgets are asked beforehand; None when none that they spare would."""
+        if not self.takes_down(step, scene):
+            return None
+        return next((pod for pod in scene.pods or () if pod.ready and not pod.terminating), None)
 
     def snapshot(self, step: plans.Step, scene: workloads.Scene) -> snapshots.Snapshot:
         """The target as it is, as far as an undo has to know it."""
@@ -118,19 +126,20 @@ class Action(ABC, Generic[Given]):
 
     def _refused_for_all(self, step: plans.Step, scene: workloads.Scene, rules: guardrails.Guardrails) -> Sequence[str]:
         target, found = scene.target, []
-        if target.kind not in self.kinds:
-            found.append(f"{self.action_type} makes no sense for a {target.kind}; it is for {', '.join(sorted(self.kinds))}")
-            return found
         if not scene.executor_exists:
             found.append("the namespace has no ServiceAccount governor-executor, so nothing may be done in it")
         if self.changes_target and target.controller:
             found.append(f"{scene.name} belongs to {target.controller}, which would undo the change; change that instead")
         if self.changes_target and target.git_ops and rules.git_ops is guardrails.GitOps.REFUSE:
-            found.append(f"{scene.name} is kept as it is in Git by {target.git_ops}, and the RemediationPolicy says to leave such targets alone")
+            found.append(
+                f"{scene.name} is kept as it is in Git by {target.git_ops}, and the RemediationPolicy says to leave such targets alone"
+            )
         limit = guardrails.unavailable_limit(rules, target.rollout.wanted)
         down = self.takes_down(step, scene)
         if limit is not None and down > limit:
-            found.append(f"it may make {down} of {target.rollout.wanted} pods unavailable at once, and the RemediationPolicy allows {limit}")
+            found.append(
+                f"it may make {down} of {target.rollout.wanted} pods unavailable at once, and the RemediationPolicy allows {limit}"
+            )
         return found
 
 
@@ -140,4 +149,5 @@ def _told(problem: Any) -> str:  # noqa: ANN401 - pydantic's description of an e
         return f"parameter {field!r} is missing"
     if problem["type"] == "extra_forbidden":
         return f"parameter {field!r} is not known"
-    return f"parameter {field!r}: {problem['msg']}" if field else str(problem["msg"])
+    said = str(problem["msg"]).removeprefix("Value error, ")
+    return f"parameter {field!r}: {said}" if field else said

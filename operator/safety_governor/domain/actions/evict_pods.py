@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from safety_governor.domain import guardrails, plans, requests, snapshots, values, workloads
+from safety_governor.domain import guardrails, plans, requests, rollouts, snapshots, values, workloads
 from safety_governor.domain.actions import base
 
 
@@ -49,22 +49,33 @@ class EvictPods(base.Action[Parameters]):
         return () if self._chosen(step, scene) else (f"{scene.name} has no pod to evict, so nothing would change",)
 
     def takes_down(self, step: plans.Step, scene: workloads.Scene) -> int:
-        """One after the other, and only those that are ready count."""
-        return 1 if any(pod.ready for pod in self._chosen(step, scene)) else 0
+        """Those that are ready: nobody waits for the new pod in the place of one before the next goes, unless a disruption budget says so."""
+        return sum(pod.ready for pod in self._chosen(step, scene))
+
+    def first_to_go(self, step: plans.Step, scene: workloads.Scene) -> workloads.Pod | None:
+        """The first of those that are to leave: the budgets may spare one that is not ready as well."""
+        return next(iter(self._chosen(step, scene)), None)
 
     def snapshot(self, step: plans.Step, scene: workloads.Scene) -> snapshots.Snapshot:
         """With the pods that are to leave."""
         return snapshots.take(scene, pods=self._chosen(step, scene))
 
     def request(self, step: plans.Step, scene: workloads.Scene, intent: base.Intent) -> requests.Request | None:
-        """The next of the pods that is still there."""
-        del step
-        there = _there(scene, intent.before.pods)
-        return requests.Evict(pod=there[0].name, uid=there[0].uid) if there else None
+        """The next of the pods that is still there, and, where those go that are not ready, still is not."""
+        spared = {pod.uid for pod in scene.pods or () if pod.ready} if self.read(step).which is Which.UNREADY else set()
+        left = [pod for pod in _there(scene, intent.before.pods) if pod.uid not in spared]
+        return requests.Evict(pod=left[0].name, uid=left[0].uid) if left else None
 
     def has_begun(self, scene: workloads.Scene, intent: base.Intent) -> bool:
         """Whether one of them has left."""
         return len(_there(scene, intent.before.pods)) < len(intent.before.pods)
+
+    def progress(self, step: plans.Step, scene: workloads.Scene) -> tuple[rollouts.Progress, str]:
+        """Until there are as many ready pods as there should be: what the target says of itself may be from before they left."""
+        ready, wanted = sum(pod.ready and not pod.terminating for pod in scene.pods or ()), scene.target.rollout.wanted
+        if ready < wanted:
+            return rollouts.Progress.GOING_ON, f"{ready} of {wanted} pods are ready"
+        return super().progress(step, scene)
 
     def _chosen(self, step: plans.Step, scene: workloads.Scene) -> Sequence[workloads.Pod]:
         given = self.read(step)

@@ -1,5 +1,7 @@
 """Steps that people carry out. The governor hands the text over and touches nothing."""
 
+from pydantic import ConfigDict
+
 from safety_governor.domain import plans, requests, values, workloads
 from safety_governor.domain.actions import base
 
@@ -7,7 +9,7 @@ from safety_governor.domain.actions import base
 class Parameters(base.Parameters):
     """Whatever helps the people who do it."""
 
-    model_config = {**base.Parameters.model_config, "extra": "allow"}
+    model_config = ConfigDict(extra="allow")
 
 
 class Manual(base.Action[Parameters]):

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import field_validator
 
-from safety_governor.domain import guardrails, paths, plans, requests, rollouts, snapshots, values, workloads
+from safety_governor.domain import changes, guardrails, paths, plans, quantities, requests, rollouts, snapshots, values, workloads
 from safety_governor.domain import marks as marking
 from safety_governor.domain.actions import base, rollout_undo
 
@@ -27,9 +27,17 @@ class Parameters(base.Parameters):
     @field_validator("path")
     @classmethod
     def _names_a_field_of_spec(cls, path: str) -> str:
-        if paths.parse(path)[0] != "spec":
+        parts = paths.parse(path)
+        if parts[0] != "spec" or len(parts) == 1:
             raise ValueError("only fields of spec can be patched")
+        if parts == ("spec", "replicas"):
+            raise ValueError("replicas are changed by Scale, which asks who else decides on them and what goes away")
         return path
+
+    @property
+    def is_rolled_out(self) -> bool:
+        """Whether the field is part of the pod template."""
+        return paths.parse(self.path)[1] == "template"
 
     @field_validator("value")
     @classmethod
@@ -51,7 +59,8 @@ class PatchFields(base.Action[Parameters]):
         given = self.read(step)
         if given.value is None:
             return f"takes back what was set at {given.path} of {target}"
-        return f"sets {given.path} of {target} to {given.value}"
+        shown = changes.HIDDEN if changes.may_be_secret(given.path) else given.value
+        return f"sets {given.path} of {target} to {shown}"
 
     def objections(self, step: plans.Step, scene: workloads.Scene, rules: guardrails.Guardrails) -> tuple[str, ...]:
         """Not listed, more than a value, or that value already."""
@@ -61,22 +70,23 @@ class PatchFields(base.Action[Parameters]):
         present = paths.look_up(scene.target.body, paths.parse(given.path))
         if isinstance(present, dict | list):
             found.append(f"{given.path} of {scene.name} is not a single value")
-        elif given.value is not None and present == paths.scalar(given.value):
+        elif given.value is not None and quantities.same(present, paths.scalar(given.value)):
             found.append(f"{given.path} of {scene.name} is {given.value} already, so nothing would change")
         elif len(json.dumps(present)) > values.LINE_LIMIT:
             found.append(f"{given.path} of {scene.name} is too long to be put on record, so it could not be brought back")
-        if given.path.startswith("spec.template."):
+        if given.is_rolled_out:
             found += rollout_undo.rollout_objections(scene)
         return tuple(found)
 
     def takes_down(self, step: plans.Step, scene: workloads.Scene) -> int:
         """A change of the template is rolled out."""
-        return scene.target.max_unavailable if self.read(step).path.startswith("spec.template.") else 0
+        return scene.target.max_unavailable if self.read(step).is_rolled_out else 0
 
     def snapshot(self, step: plans.Step, scene: workloads.Scene) -> snapshots.Snapshot:
         """With the value of the field."""
         present = paths.look_up(scene.target.body, paths.parse(self.read(step).path))
-        return snapshots.take(scene, value=None if present is None else json.dumps(present))
+        # What is longer than can be put on record is objected to; here it may be somebody else's since.
+        return snapshots.take(scene, value=None if present is None else values.clip(json.dumps(present), values.TEXT_LIMIT))
 
     def request(self, step: plans.Step, scene: workloads.Scene, intent: base.Intent) -> requests.Request | None:
         """An apply of the field and of the mark that tells that it was us."""
@@ -100,7 +110,7 @@ class PatchFields(base.Action[Parameters]):
         """Gone back on, or rolled out."""
         given = self.read(step)
         present = paths.look_up(scene.target.body, paths.parse(given.path))
-        if given.value is not None and present != paths.scalar(given.value):
+        if given.value is not None and not quantities.same(present, paths.scalar(given.value)):
             return rollouts.Progress.OVERTAKEN, f"{given.path} of {scene.name} was changed again by somebody else"
         return super().progress(step, scene)
 

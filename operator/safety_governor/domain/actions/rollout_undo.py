@@ -87,6 +87,8 @@ def rollout_objections(scene: workloads.Scene) -> tuple[str, ...]:
         return (f"{scene.name} is paused, so nothing would roll out; resume it first (kubectl rollout resume)",)
     if scene.target.on_delete:
         return (f"{scene.name} only replaces pods that somebody deletes (updateStrategy OnDelete), so nothing would roll out",)
+    if scene.target.kept_back and scene.target.kept_back >= scene.target.rollout.wanted:
+        return (f"{scene.name} keeps every pod at its earlier template (partition {scene.target.kept_back}), so nothing would roll out",)
     return ()
 
 

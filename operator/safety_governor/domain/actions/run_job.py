@@ -1,6 +1,10 @@
 """Start a Job from the template of a CronJob that the platform team has listed, as `kubectl create job --from` does."""
 
-from safety_governor.domain import guardrails, plans, requests, rollouts, values, workloads
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+from safety_governor.domain import errors, guardrails, plans, requests, rollouts, values, workloads
 from safety_governor.domain.actions import base
 
 DEADLINE = 15 * 60
@@ -12,7 +16,7 @@ KEPT = 24 * 60 * 60
 class Parameters(base.Parameters):
     """Which template."""
 
-    template: values.Name
+    template: Annotated[values.Name, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
     """Name of a CronJob in the incident's namespace; it may be suspended."""
 
 
@@ -38,10 +42,12 @@ class RunJob(base.Action[Parameters]):
 
     def request(self, step: plans.Step, scene: workloads.Scene, intent: base.Intent) -> requests.Request | None:
         """A Job with limits, and without a token unless its template asks for one."""
-        del step
-        if scene.job is not None or scene.job_template is None:
+        if scene.job is not None or intent.acknowledged:
+            # Whoever deletes the Job does not want another one.
             return None
         template = scene.job_template
+        if template is None:
+            raise errors.ClusterRefusedError(f"there is no CronJob {self.read(step).template} in the namespace any more")
         pod = dict(template.spec.get("template", {}))
         pod["spec"] = {"automountServiceAccountToken": False, **pod.get("spec", {})}
         spec = {
@@ -57,13 +63,15 @@ class RunJob(base.Action[Parameters]):
             "labels": dict(template.labels),
             "annotations": {**intent.annotations, "cronjob.kubernetes.io/instantiate": "manual"},
         }
-        return requests.Create(kind=workloads.JOB, name=name, body={"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec})
+        return requests.Create(
+            kind=workloads.JOB, name=name, body={"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
+        )
 
     def progress(self, step: plans.Step, scene: workloads.Scene) -> tuple[rollouts.Progress, str]:
         """First the Job, then its target."""
         job = scene.job
         if job is None:
-            return rollouts.Progress.STUCK, "the Job is gone"
+            return rollouts.Progress.OVERTAKEN, "the Job was deleted by somebody else"
         if job.state is workloads.JobState.FAILED:
             return rollouts.Progress.STUCK, f"Job/{job.name} failed{': ' + job.reason if job.reason else ''}"
         if job.state is workloads.JobState.RUNNING:

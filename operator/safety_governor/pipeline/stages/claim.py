@@ -20,9 +20,6 @@ TURN = timedelta(seconds=2)
 HALFWAY = approvals.GOOD_FOR
 """So long may a remediation that was begun be held between its steps; a person takes over then."""
 
-_HOLDS_LATER = frozenset({holds.Guard.SUSPENDED, holds.Guard.FROZEN})
-"""What holds a step of a remediation that was begun: it was let in as a whole, so budgets do not stop it halfway."""
-
 
 class Claim:
     """Ends with the claimed action in status.execution, or with the phase that follows from what was done."""
@@ -59,26 +56,27 @@ class Claim:
             return _missing(case, done)
         if done and (changed := _changed_since(done[-1], scene)):
             return outcomes.Halt(status=_stopped(case.status, f"{scene.name} {changed} after {done[-1].id}; a person finds out what to do"))
+        if done and not following.undoes and (refused := self._refused(rails, case, step, scene)):
+            return outcomes.Halt(status=_stopped(case.status, f"{step.id} must not be done any more after {done[-1].id}: {refused}"))
         disrupted = "" if following.undoes else await self._guard.disruption(namespace, step, scene)
         # From here on nothing may wait: what is judged and what is reserved must be one.
         self._past.release(incident.key)
-        held = self._held(rails, case, begun=bool(done), undoing=bool(following.undoes))
+        held = self._guard.holds(rails, incident, now=case.now, begun=bool(done), undoing=bool(following.undoes))
         if disrupted:
             held = (*held, holds.Hold(guard=holds.Guard.DISRUPTION, message=disrupted, until=None))
         if held:
             return _waiting(case, held, done)
-        self._past.reserve(incident.key, namespace=namespace, target=incident.target, now=case.now)
-        watch = _watch(self._watch, rails)
-        action = _claimed(case, following, scene, watch=watch)
+        action = _claimed(case, following, scene, watch=_watch(self._watch, rails, undoing=bool(following.undoes)))
+        self._past.reserve(incident, action)
         claimed = records.Execution(actions=(*done, action), holder=self._fence.holder)
         return outcomes.Record(status=case.status.model_copy(update={"phase": lifecycle.Phase.EXECUTING, "execution": claimed}))
 
-    def _held(self, rails: guarding.Rails, case: cases.Case, *, begun: bool, undoing: bool) -> tuple[holds.Hold, ...]:
-        found = self._guard.holds(rails, case.incident, now=case.now)
-        if undoing:
-            # Freeze windows and budgets are about changes; this one takes a change back.
-            return tuple(one for one in found if one.guard is holds.Guard.SUSPENDED)
-        return tuple(one for one in found if one.guard in _HOLDS_LATER) if begun else found
+    def _refused(self, rails: guarding.Rails, case: cases.Case, step: plans.Step, scene: workloads.Scene) -> str:
+        """Why a later step may not be done at all; the gate has judged the target as it was before the first."""
+        namespace, target = case.incident.metadata.namespace, case.incident.target
+        if rails.rules is None:
+            return ""
+        return "; ".join(self._guard.refusals(rails, namespace=namespace, target=target, steps=(step,), scenes=(scene,)))
 
 
 def _done(status: v1alpha1.IncidentStatus) -> tuple[records.Action, ...]:
@@ -130,16 +128,19 @@ def _ended(status: v1alpha1.IncidentStatus, end: sequence.End) -> v1alpha1.Incid
     return status.model_copy(update={"phase": end.phase, "execution": execution})
 
 
-def _watch(configured: verification.Watch, rails: guarding.Rails) -> verification.Watch:
-    """The stricter of what the operator and what the namespace say."""
+def _watch(configured: verification.Watch, rails: guarding.Rails, *, undoing: bool) -> verification.Watch:
+    """The stricter of what the operator and what the namespace say.
+
+    An undo brings back how things were when the alert was raised; neither the alert nor the logs can tell that it went well.
+    """
     rules = rails.rules
     assert rules is not None, "a namespace without guard-rails is held"  # noqa: S101
     asked = rules.verification
     return verification.Watch(
         timeout_seconds=min(configured.timeout_seconds, asked.timeout_seconds or configured.timeout_seconds),
         soak_seconds=max(configured.soak_seconds, asked.soak_seconds or 0),
-        require_alert_resolved=configured.require_alert_resolved or asked.require_alert_resolved,
-        require_telemetry=configured.require_telemetry or rules.require_telemetry,
+        require_alert_resolved=not undoing and (configured.require_alert_resolved or asked.require_alert_resolved),
+        require_telemetry=not undoing and (configured.require_telemetry or rules.require_telemetry),
     )
 
 
@@ -158,7 +159,7 @@ def _claimed(case: cases.Case, following: sequence.Begin, scene: workloads.Scene
         before=actions.of(step.type).snapshot(step, scene),
         baseline=verification.Baseline(
             troubled=tuple(pod.uid for pod in scene.pods or () if pod.is_crash_looping)[:64],
-            error_ratio=telemetry.error_ratio if telemetry is not None else None,
+            error_ratio=telemetry.error_ratio if telemetry is not None and not following.undoes else None,
         ),
         watch=watch,
         # Whole seconds, as the time goes into an annotation of the target and must read the same after a restart.

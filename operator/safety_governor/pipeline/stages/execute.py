@@ -6,14 +6,18 @@ never happened. While the effect is certainly not there, whatever would have kep
 from being done. When neither is certain, a person decides.
 """
 
+import contextlib
+from dataclasses import replace
 from datetime import timedelta
 
 from safety_governor.api import records, v1alpha1
-from safety_governor.domain import actions, errors, holds, journal, lifecycle, plans, requests, snapshots, values, workloads
-from safety_governor.pipeline import cases, guarding, outcomes, ports, register, sequence
+from safety_governor.domain import actions, errors, journal, lifecycle, plans, requests, snapshots, values, workloads
+from safety_governor.pipeline import cases, guarding, outcomes, ports, sequence
 
 SOON = timedelta(milliseconds=250)
 AGAIN = timedelta(seconds=1)
+PACE = timedelta(seconds=2)
+"""How long it takes until the disruption budgets are asked again for a pod that they did not let go after others had left."""
 STALE = timedelta(minutes=2)
 """A claim that could not be carried out for so long is taken back: what it rests on is looked at again first."""
 FORGOTTEN = timedelta(hours=12)
@@ -29,14 +33,12 @@ class Execute:
         targets: ports.Workloads,
         actuator: ports.Actuator,
         guard: guarding.Guarding,
-        past: register.Register,
         fence: ports.Fence,
         journal: ports.Journal,
     ) -> None:
         self._targets = targets
         self._actuator = actuator
         self._guard = guard
-        self._past = past
         self._fence = fence
         self._journal = journal
         self._asked: set[str] = set()
@@ -50,26 +52,26 @@ class Execute:
         if scene is None:
             return self._undecided(case, action, "is gone")
         intent = sequence.intent_of(incident.key, action)
-        try:
-            request = kind.request(step, scene, intent)
-        except errors.ClusterRefusedError as error:
-            return outcomes.Halt(status=_refused(case.status, action, str(error)))
-        if request is None:
+        request, impossible = _asked_for(kind, step, scene, intent)
+        if request is None and not impossible:
             return outcomes.Advance(status=case.status)
         changed = snapshots.difference(action.before, kind.snapshot(step, scene))
         if changed:
             return self._undecided(case, action, changed)
         untouched = self._is_untouched(case, kind, scene, intent)
-        objection = await self._objection(case, action, scene)
+        if request is None:
+            return await self._ended_refused(case, action, impossible, untouched=untouched)
+        objection = await self._objection(case, action, scene, untouched=untouched)
         if objection and untouched:
-            return self._taken_back(case, action, objection)
-        if case.now - action.claimed_at >= timedelta(seconds=action.watch.timeout_seconds) and not untouched:
+            await self._note(case, action, objection)
+            return _taken_back(case, objection)
+        if not untouched and case.now - action.claimed_at >= min(timedelta(seconds=action.watch.timeout_seconds), FORGOTTEN):
             return self._undecided(case, action, "may have been touched, and the action did not come to its end in time")
-        if objection and not action.undoes:
+        if objection:
             return _held(case, objection)
-        return await self._act(case, action, request)
+        return await self._act(case, action, request, untouched=untouched)
 
-    async def _act(self, case: cases.Case, action: records.Action, request: requests.Request) -> outcomes.Outcome:
+    async def _act(self, case: cases.Case, action: records.Action, request: requests.Request, *, untouched: bool) -> outcomes.Outcome:
         namespace = case.incident.metadata.namespace
         await self._journal.intend(_intent(case.incident, action))
         self._fenced()
@@ -82,12 +84,28 @@ class Execute:
         except errors.ConflictError:
             # Between reading and acting somebody touched the target; what that means is seen at the next look.
             return outcomes.Wait(status=case.status, until=case.now + AGAIN)
+        except errors.DisruptionRefusedError as error:
+            return replace(_held(case, str(error)), until=case.now + PACE)
         except errors.TerminalError as error:
-            return outcomes.Halt(status=_refused(case.status, action, str(error)))
-        if isinstance(request, requests.Call):
-            # Nothing in the cluster tells that it was done, so its answer has to go on record.
-            return outcomes.Record(status=case.status.with_action(action.model_copy(update={"acknowledged_at": case.now})))
-        return outcomes.Wait(status=case.status, until=case.now + SOON)
+            return await self._ended_refused(case, action, str(error), untouched=untouched)
+        status = _going_on(case.status)
+        if isinstance(request, requests.Call | requests.Create):
+            # Nothing in the cluster tells that it was done, or not for long, so that it was taken has to go on record.
+            return outcomes.Record(status=status.with_action(action.model_copy(update={"acknowledged_at": case.now})))
+        return outcomes.Wait(status=status, until=case.now + SOON)
+
+    async def _ended_refused(self, case: cases.Case, action: records.Action, why: str, *, untouched: bool) -> outcomes.Halt:
+        if not untouched:
+            # What was asked for before may have been taken: an earlier call, or the pods that have left.
+            return self._undecided(case, action, f"may have been touched, and then the action was refused ({why})")
+        await self._note(case, action, why)
+        return outcomes.Halt(status=_refused(case.status, action, why))
+
+    async def _note(self, case: cases.Case, action: records.Action, why: str) -> None:
+        """That nothing was done; where the journal cannot take it, the incident still says so."""
+        message = values.clip(why, values.TEXT_LIMIT)
+        with contextlib.suppress(errors.JournalUnavailableError):
+            await self._journal.end(journal.End(key=action.key, incident=case.incident.key, outcome=None, message=message, at=case.now))
 
     def _fenced(self) -> None:
         if not self._fence.holds():
@@ -102,32 +120,26 @@ class Execute:
         claimed_by = case.status.execution.holder if case.status.execution else ""
         return claimed_by == self._fence.holder and intent.key not in self._asked
 
-    async def _objection(self, case: cases.Case, action: records.Action, scene: workloads.Scene) -> str:
-        """Why what was claimed must not be done after all; asked in the last moment."""
+    async def _objection(self, case: cases.Case, action: records.Action, scene: workloads.Scene, *, untouched: bool) -> str:
+        """Why what was claimed must not be done after all; asked in the last moment, and the same as when it was claimed."""
         spec = case.incident.spec
         namespace = case.incident.metadata.namespace
+        assert case.status.execution is not None  # noqa: S101
+        begun = len(case.status.execution.actions) > 1
         rails = await self._guard.read(namespace)
-        held = self._guard.holds(rails, case.incident, now=case.now)
+        held = self._guard.holds(rails, case.incident, now=case.now, begun=begun, undoing=bool(action.undoes))
         if action.undoes:
             # A change is taken back whatever the guard-rails say about changes, but never against the kill switch.
-            return "; ".join(one.message for one in held if one.guard is holds.Guard.SUSPENDED)
-        if spec.abort or spec.alert_resolved or spec.mode is values.Mode.OBSERVE:
-            return "the incident was stopped before anything was done"
-        if case.now - action.claimed_at >= STALE:
+            return "; ".join(one.message for one in held)
+        if spec.abort or spec.mode is values.Mode.OBSERVE:
+            return "the incident was stopped by a person"
+        if spec.alert_resolved and not begun:
+            return "the alert has resolved itself"
+        if untouched and case.now - action.claimed_at >= STALE:
             return f"the claim of {action.claimed_at:%H:%M:%S} is too old to act on"
         step = sequence.step_of(action)
         found = self._guard.refusals(rails, namespace=namespace, target=action.target, steps=(step,), scenes=(scene,))
         return "; ".join((*found, *(one.message for one in held)))
-
-    def _taken_back(self, case: cases.Case, action: records.Action, objection: str) -> outcomes.Record:
-        """Nothing was done. Of the first step the incident goes back to where it was decided; a later one waits where it stands."""
-        self._past.release(case.incident.key)
-        self._past.forget(action.key)
-        assert case.status.execution is not None  # noqa: S101
-        before = case.status.execution.actions[:-1]
-        waiting = records.Execution(actions=before, held_because=values.clip(objection, values.TEXT_LIMIT))
-        phase = case.status.phase if before else lifecycle.Phase.GATED
-        return outcomes.Record(status=case.status.model_copy(update={"phase": phase, "execution": waiting}))
 
     @staticmethod
     def _undecided(case: cases.Case, action: records.Action, seen: str) -> outcomes.Halt:
@@ -141,6 +153,31 @@ def claimed(status: v1alpha1.IncidentStatus) -> records.Action:
     """The action that was claimed last."""
     assert status.execution is not None, "the runner claims before it executes"  # noqa: S101
     return status.execution.actions[-1]
+
+
+def _taken_back(case: cases.Case, objection: str) -> outcomes.Record:
+    """Nothing was done. Of the first step the incident goes back to where it was decided; a later one waits where it stands."""
+    assert case.status.execution is not None  # noqa: S101
+    before = case.status.execution.actions[:-1]
+    waiting = records.Execution(actions=before, held_because=values.clip(objection, values.TEXT_LIMIT))
+    phase = case.status.phase if before else lifecycle.Phase.GATED
+    return outcomes.Record(status=case.status.model_copy(update={"phase": phase, "execution": waiting}))
+
+
+def _asked_for(
+    kind: actions.AnyAction, step: plans.Step, scene: workloads.Scene, intent: actions.Intent
+) -> tuple[requests.Request | None, str]:
+    """What is to be asked for next, or why that is not possible any more; neither when the effect is there."""
+    try:
+        return kind.request(step, scene, intent), ""
+    except errors.ClusterRefusedError as error:
+        return None, str(error)
+
+
+def _going_on(status: v1alpha1.IncidentStatus) -> v1alpha1.IncidentStatus:
+    """Nothing holds it any more."""
+    assert status.execution is not None  # noqa: S101
+    return status.model_copy(update={"execution": status.execution.model_copy(update={"held_because": "", "held_until": ""})})
 
 
 def _held(case: cases.Case, why: str) -> outcomes.Wait:

@@ -29,9 +29,7 @@ class Verify:
         """Look once."""
         assert case.status.execution is not None, "the runner claims before it verifies"  # noqa: S101
         action = case.status.execution.actions[-1]
-        scene = await self._targets.look(
-            case.incident.metadata.namespace, action.target, step=sequence.step_of(action), key=action.key
-        )
+        scene = await self._targets.look(case.incident.metadata.namespace, action.target, step=sequence.step_of(action), key=action.key)
         if scene is None:
             gone = verification.Judged(outcome=verification.Outcome.INCONCLUSIVE, message="the target is gone", until=case.now)
             return await self._ended(case, action, None, gone)
@@ -45,6 +43,9 @@ class Verify:
 
     async def _observed(self, case: cases.Case, action: records.Action, scene: workloads.Scene) -> verification.Observation:
         kind = actions.of(action.type)
+        # What its controller had given up before is not our doing.
+        figures = rollouts.since(scene.target.rollout, action.claimed_at)
+        scene = scene.model_copy(update={"target": scene.target.model_copy(update={"rollout": figures})})
         progress, sentence = kind.progress(sequence.step_of(action), scene)
         seen = verification.Observation(
             progress=progress,
@@ -82,9 +83,7 @@ class Verify:
                 "after": snapshots.take(scene) if scene is not None else None,
             }
         )
-        seen = records.Verification(
-            outcome=judged.outcome, message=judged.message, started_at=action.claimed_at, finished_at=case.now
-        )
+        seen = records.Verification(outcome=judged.outcome, message=judged.message, started_at=action.claimed_at, finished_at=case.now)
         try:
             await self._journal.end(
                 journal.End(key=action.key, incident=case.incident.key, outcome=judged.outcome, message=judged.message, at=case.now)

@@ -1,0 +1,347 @@
+"""Every kind of action on the real API server: it takes effect once, in the executor's name, and is proved; the rest is refused in words."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from support.hook_receiver import HookReceiver
+from support.operator_process import OperatorProcess, StartOperator
+from support.shop import Shop
+from testbed import WorkloadKind, cron_job_yaml
+
+SECRET = "0123456789abcdef0123456789abcdef"
+SUMMARY = "The workers hang and the queue grows"
+EVERYTHING = ("RolloutRestart", "Scale", "RolloutUndo", "EvictPods", "Cordon", "RunJob", "PatchFields", "Webhook")
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[HookReceiver]:
+    with HookReceiver(SECRET) as automation:
+        yield automation
+
+
+@pytest.fixture(scope="module")
+def operator(start_for_all: StartOperator, receiver: HookReceiver) -> OperatorProcess:
+    return start_for_all(webhooks=f'{{"drain": {{"url": "{receiver.url}", "secret": "{SECRET}"}}}}')
+
+
+def report(shop: Shop, service: str, *, kind: str = "Deployment", name: str = "web", incident: str = "hang") -> None:
+    shop.report(incident, service=service, summary=SUMMARY, target={"kind": kind, "name": name})
+
+
+def image(shop: Shop, kind: str) -> str:
+    template = shop.get(kind, "web")["spec"]["template"]
+    return str(template["spec"]["containers"][0]["image"])
+
+
+def uids(shop: Shop) -> set[str]:
+    return {pod["metadata"]["uid"] for pod in shop.pods("web")}
+
+
+# What is done
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deed:
+    """A remedy for a workload called web, or for the node of the shop."""
+
+    service: str
+    action: str
+    kind: str
+    acts: tuple[str, ...]
+    """What the API server is asked to do, in order."""
+    before: Callable[[Shop], object]
+    after: Callable[[Shop], bool]
+    """Whether the cluster shows the effect."""
+    rules: Mapping[str, Any] = field(default_factory=dict)
+    undo: str = ""
+    """How the preview says that it would be taken back."""
+
+
+def deployed(kind: WorkloadKind, *images: int) -> Callable[[Shop], object]:
+    """With a revision for each of the images."""
+
+    def deploy(shop: Shop) -> None:
+        for number in images or (1,):
+            shop.deploy("web", kind=kind, image=f"registry.example/app:{number}")
+
+    return deploy
+
+
+def half_broken(shop: Shop) -> None:
+    shop.deploy("web", replicas=3)
+    for pod in shop.pods("web")[:2]:
+        shop.misbehave(pod["metadata"]["name"], "never-ready")
+    shop.wait_until(lambda: shop.get("Deployment", "web")["status"].get("unavailableReplicas") == 2, "two pods to stop being ready")
+
+
+def with_template(shop: Shop) -> None:
+    shop.deploy("web")
+    shop.create(cron_job_yaml("tidy", namespace=shop.namespace))
+
+
+def restarted(kind: str) -> Callable[[Shop], bool]:
+    return lambda shop: "kubectl.kubernetes.io/restartedAt" in shop.get(kind, "web")["spec"]["template"]["metadata"]["annotations"]
+
+
+def at_image(kind: str, number: int) -> Callable[[Shop], bool]:
+    def is_everywhere(shop: Shop) -> bool:
+        pods = shop.pods("web")
+        return {one["spec"]["containers"][0]["image"] for one in pods} == {image(shop, kind)} == {f"registry.example/app:{number}"}
+
+    return is_everywhere
+
+
+def job_is_complete(shop: Shop) -> bool:
+    _, found = shop.cluster.request("GET", shop.path("Job"))
+    (job,) = found["items"]
+    pod = job["spec"]["template"]["spec"]
+    return bool(
+        job["status"]["succeeded"] == 1
+        and pod["automountServiceAccountToken"] is False
+        and job["spec"]["backoffLimit"] == 0
+        and job["spec"]["ttlSecondsAfterFinished"] == 86_400
+    )
+
+
+def node_is(*, cordoned: bool) -> Callable[[Shop], bool]:
+    return lambda shop: shop.cluster.request("GET", f"/api/v1/nodes/{shop.node}")[1]["spec"].get("unschedulable", False) is cordoned
+
+
+ROLLING: tuple[WorkloadKind, ...] = ("Deployment", "StatefulSet", "DaemonSet")
+DEEDS = (
+    *(
+        Deed(
+            service="restart",
+            action="RolloutRestart",
+            kind=kind,
+            acts=(f"patch {kind.lower()}s",),
+            before=deployed(kind),
+            after=restarted(kind),
+            undo="back to the template that it had before",
+        )
+        for kind in ROLLING
+    ),
+    *(
+        Deed(
+            service="scale",
+            action="Scale",
+            kind=kind,
+            acts=(f"patch {kind.lower()}s",),
+            before=deployed(kind),
+            after=lambda shop: len(shop.pods("web")) == 3,
+            undo=f"scales {kind}/web to 2 replicas",
+        )
+        for kind in ROLLING[:2]
+    ),
+    *(
+        Deed(
+            service="undo",
+            action="RolloutUndo",
+            kind=kind,
+            acts=(f"patch {kind.lower()}s",),
+            before=deployed(kind, 1, 2),
+            after=at_image(kind, 1),
+            undo="back to the template that it had before",
+        )
+        for kind in ROLLING
+    ),
+    *(
+        Deed(
+            service="undo-to-first",
+            action="RolloutUndo",
+            kind=kind,
+            acts=(f"patch {kind.lower()}s",),
+            before=deployed(kind, 1, 2, 3),
+            after=at_image(kind, 1),
+            undo="back to the template that it had before",
+        )
+        for kind in ROLLING
+    ),
+    Deed(
+        service="evict-unready",
+        action="EvictPods",
+        kind="Deployment",
+        acts=("create pods/eviction", "create pods/eviction"),
+        before=half_broken,
+        after=lambda shop: len(shop.pods("web")) == 3,
+    ),
+    Deed(
+        service="evict-oldest",
+        action="EvictPods",
+        kind="StatefulSet",
+        acts=("create pods/eviction",),
+        before=deployed("StatefulSet"),
+        after=lambda shop: len(shop.pods("web")) == 2,
+    ),
+    Deed(
+        service="cordon",
+        action="Cordon",
+        kind="Node",
+        acts=("patch nodes",),
+        before=Shop.add_node,
+        after=node_is(cordoned=True),
+        undo="lets new pods onto Node/",
+    ),
+    Deed(
+        service="uncordon",
+        action="Uncordon",
+        kind="Node",
+        acts=("patch nodes",),
+        before=lambda shop: shop.add_node(cordoned=True),
+        after=node_is(cordoned=False),
+    ),
+    Deed(
+        service="job",
+        action="RunJob",
+        kind="Deployment",
+        acts=("create jobs",),
+        before=with_template,
+        after=job_is_complete,
+        rules={"jobTemplates": ["tidy"]},
+    ),
+    Deed(
+        service="patch",
+        action="PatchFields",
+        kind="Deployment",
+        acts=("patch deployments",),
+        before=deployed("Deployment"),
+        after=lambda shop: shop.get("Deployment", "web")["spec"]["minReadySeconds"] == 1,
+        rules={"patchable": [{"path": "spec.minReadySeconds"}]},
+        undo="takes back what was set at spec.minReadySeconds",
+    ),
+)
+
+
+@pytest.mark.parametrize("deed", DEEDS, ids=lambda one: f"{one.service}-{one.kind}")
+def test_action_takes_effect_once_in_the_name_of_the_executor_and_is_proved(deed: Deed, shop: Shop, operator: OperatorProcess) -> None:
+    deed.before(shop)
+    there = uids(shop)
+    shop.allow(deed.action, **deed.rules)
+    mark = shop.cluster.audit_mark()
+    report(shop, deed.service, kind=deed.kind, name=shop.node if deed.kind == "Node" else "web")
+    status = shop.wait_for_end("hang")
+    assert status["phase"] == "Resolved", status
+    (action,) = status["execution"]["actions"]
+    assert (action["outcome"], action["state"]) == ("Verified", "Done")
+
+    acts = shop.acts(mark)
+    assert [one.what for one in acts] == [*deed.acts]
+    assert {one.by for one in acts} == {(shop.cluster.username("operator"), shop.executor)}
+    assert {one.key for one in acts} == ({""} if deed.action == "EvictPods" else {action["key"]})
+    shop.wait_until(lambda: deed.after(shop), f"{deed.service} to be seen")
+    if deed.action in ("RolloutRestart", "RolloutUndo"):
+        assert there.isdisjoint(uids(shop))
+
+    (preview,) = status["gate"]["previews"]
+    assert preview["changes"], preview
+    assert deed.undo in preview.get("undo", "")
+
+
+def test_webhook_is_called_once_and_its_answer_is_what_is_on_record(shop: Shop, operator: OperatorProcess, receiver: HookReceiver) -> None:
+    shop.deploy("web")
+    shop.allow("Webhook", webhooks=["drain"])
+    mark = shop.cluster.audit_mark()
+    report(shop, "webhook")
+    status = shop.wait_for_end("hang")
+    assert status["phase"] == "Resolved", status
+    (action,) = status["execution"]["actions"]
+    assert receiver.effects[action["key"]] == 1
+    assert receiver.bodies[action["key"]]["target"]["name"] == "web"  # type: ignore[index]
+    assert action["acknowledgedAt"]
+    assert shop.acts(mark) == []
+
+
+def test_steps_run_in_order_and_each_is_proved_before_the_next_begins(shop: Shop, operator: OperatorProcess) -> None:
+    shop.deploy("web")
+    shop.allow("Scale", "RolloutRestart")
+    mark = shop.cluster.audit_mark()
+    report(shop, "scale-and-restart")
+    status = shop.wait_for_end("hang")
+    assert status["phase"] == "Resolved", status
+    scaled, restart = status["execution"]["actions"]
+    assert [one.key for one in shop.acts(mark)] == [scaled["key"], restart["key"]]
+    assert scaled["doneAt"] <= restart["claimedAt"] or scaled["doneAt"][:19] == restart["claimedAt"][:19]
+    assert restart["before"]["replicas"] == scaled["after"]["replicas"] == 3
+
+
+def test_step_that_is_not_proved_good_is_the_last(shop: Shop, operator: OperatorProcess) -> None:
+    shop.deploy("web", behaviour="never-ready")
+    shop.allow("Scale", "RolloutRestart", verification={"timeoutSeconds": 2})
+    mark = shop.cluster.audit_mark()
+    report(shop, "scale-and-restart")
+    status = shop.wait_for_end("hang")
+    assert status["phase"] == "Indeterminate"
+    assert [one["outcome"] for one in status["execution"]["actions"]] == ["Inconclusive"]
+    assert "after 2 s" in status["verification"]["message"]
+    assert len(shop.acts(mark)) == 1
+
+
+def test_job_that_fails_stops_for_a_person_and_nothing_else_is_done(shop: Shop, operator: OperatorProcess) -> None:
+    shop.deploy("web")
+    shop.create(cron_job_yaml("tidy", namespace=shop.namespace, behaviour="fails"))
+    shop.allow("RunJob", "RolloutRestart", jobTemplates=["tidy"])
+    mark = shop.cluster.audit_mark()
+    report(shop, "job-and-restart")
+    status = shop.wait_for_end("hang")
+    assert status["phase"] == "Indeterminate", status
+    (action,) = status["execution"]["actions"]
+    assert "failed: BackoffLimitExceeded" in action["message"]
+    assert "RunJob cannot be undone" in status["execution"]["heldBecause"]
+    assert [one.what for one in shop.acts(mark)] == ["create jobs"]
+
+
+BUDGET = """
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {{name: spares}}
+spec: {{minAvailable: {least}, selector: {{matchLabels: {{app: web}}}}}}
+"""
+
+
+def spare(shop: Shop, *, least: int, healthy: int) -> None:
+    """A disruption budget for two pods, in force."""
+    shop.create(BUDGET.format(least=least))
+    seen = {"currentHealthy": healthy, "desiredHealthy": least}
+    shop.wait_until(
+        lambda: seen.items() <= shop.get("PodDisruptionBudget", "spares").get("status", {}).items(), "the disruption budget to be in force"
+    )
+
+
+@pytest.mark.parametrize("service", ["evict-oldest", "evict-unready"])
+def test_eviction_that_a_disruption_budget_refuses_waits_for_it(service: str, shop: Shop, operator: OperatorProcess) -> None:
+    shop.deploy("web")
+    if service == "evict-unready":
+        shop.misbehave(shop.pods("web")[0]["metadata"]["name"], "never-ready")
+    spare(shop, least=2, healthy=1 if service == "evict-unready" else 2)
+    shop.allow("EvictPods")
+    mark = shop.cluster.audit_mark()
+    report(shop, service)
+    status = shop.wait_for("hang", lambda now: bool(now.get("execution", {}).get("heldBecause")), "to be held")
+    assert "spares" in status["execution"]["heldBecause"]
+    assert status["phase"] == "Gated"
+    assert shop.acts(mark) == []
+
+    shop.patch("PodDisruptionBudget", "spares", {"spec": {"minAvailable": 1}})
+    status = shop.wait_for_end("hang")
+    assert status["phase"] == "Resolved", status
+    assert "heldBecause" not in status["execution"]
+    assert [one.what for one in shop.acts(mark)] == ["create pods/eviction"]
+
+
+def test_disruption_budget_sets_the_pace_at_which_pods_leave(shop: Shop, operator: OperatorProcess) -> None:
+    shop.deploy("web", behaviour="slow")
+    shop.wait_until_rolled_out("web")
+    spare(shop, least=1, healthy=2)
+    shop.allow("EvictPods")
+    mark = shop.cluster.audit_mark()
+    report(shop, "evict-two")
+    status = shop.wait_for("hang", lambda now: bool(now.get("execution", {}).get("heldBecause")), "to be held")
+    assert (status["phase"], len(shop.acts(mark))) == ("Executing", 1)
+    status = shop.wait_for_end("hang")
+    assert status["phase"] == "Resolved", status
+    assert "heldBecause" not in status["execution"]
+    first, second = shop.acts(mark)
+    assert (second.at - first.at).total_seconds() > 4, "the pod in the place of the first is ready after 5 s"
