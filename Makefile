@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 3
 RUN := PYTHONPATH=tests $(BIN)/python
 
-.PHONY: help demo test lint types cluster crds servers benchmarks clean
+.PHONY: help demo test crashes lint types cluster crds servers benchmarks clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ demo: $(VENV)/ready servers ## The whole path on a real API server: incidents in
 
 test: lint types servers ## Everything, the real API server included
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+crashes: $(VENV)/ready servers ## Kill the operator before and after every request of every kind of action, and print the table
+	$(BIN)/python -m pytest -n $(WORKERS) tests/e2e/test_crash.py --every-instant $(ARGS)
 
 lint: $(VENV)/ready ## Style and the import contract
 	$(BIN)/ruff check .

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from support import crash
 from support.admission import wait_until_guarded
 from testbed import ControlPlane
 from testbed.binaries import missing
@@ -15,6 +17,21 @@ settings.register_profile("governor", deadline=None)
 settings.load_profile("governor")
 
 CRDS = Path(__file__).parent.parent / "crds"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`make crashes` plays every instant; the suite plays those around the effects."""
+    parser.addoption("--every-instant", action="store_true", help="kill the operator at every instant of every scenario")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """The table of the crash enumeration, when it was played; workers hand their rows over with their reports."""
+    reports = [one for outcome in ("passed", "failed") for one in terminalreporter.stats.get(outcome, ())]
+    rows = [row for report in reports for name, row in getattr(report, "user_properties", ()) if name == "crash"]
+    if rows:
+        terminalreporter.section("the operator killed before and after every request")
+        for line in crash.table(rows):
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Calls to automation outside of the cluster, against a strict receiver over real HTTP."""
 
 import asyncio
+import contextlib
 import http.client
 import json
 import logging
@@ -74,6 +75,33 @@ def _post(receiver: HookReceiver, headers: dict[str, str], body: bytes) -> int:
         connection.close()
 
 
+async def answered_by(beginning: bytes, *, trickle: bytes = b"") -> None:
+    """A call to a server that answers so, and then goes on with the trickle for as long as somebody listens."""
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            writer.write(beginning)
+            await writer.drain()
+            while trickle:
+                writer.write(trickle)
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        with contextlib.suppress(ConnectionError):
+            writer.close()
+            await writer.wait_closed()
+        gone.set()
+
+    gone = asyncio.Event()
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        endpoint = hooks.Endpoint.model_validate({"url": url, "secret": SECRET, "timeout": timedelta(seconds=0.3)})
+        try:
+            await call(Webhooks({"restart": endpoint}, now=lambda: NOON, trust=TRUST))
+        finally:
+            await gone.wait()
+
+
 async def call(webhooks: Webhooks, *, key: str = KEY, body: dict[str, Any] = BODY) -> None:
     await webhooks.call("restart", key=key, body=body)
 
@@ -91,6 +119,12 @@ class TestCall:
         assert (receiver.effects, receiver.replays) == ({KEY: 1}, {KEY: 2})
         signatures = {one.headers["x-governor-signature"] for one in receiver.asked}
         assert len(signatures) == 3
+
+    async def test_goes_straight_there_whatever_the_environment_says(self, receiver: HookReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+        await call(automation(receiver))
+        assert receiver.effects == {KEY: 1}
 
     @pytest.mark.parametrize("trouble", ["drop", "hang", "half an answer", "500"])
     async def test_is_repeated_after_a_lost_answer_and_counts_once(self, receiver: HookReceiver, trouble: str) -> None:
@@ -204,16 +238,13 @@ class TestAnswer:
         assert caught.value.retry_after == waited
 
     async def test_that_is_no_http_is_no_answer(self) -> None:
-        async def babble(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.write(b"220 mail.example.com ESMTP\r\n")
-            await writer.drain()
-            writer.close()
+        with pytest.raises(errors.AutomationUnavailableError, match=r"did not answer \(\w+\)"):
+            await answered_by(b"220 mail.example.com ESMTP\r\n")
 
-        server = await asyncio.start_server(babble, "127.0.0.1", 0)
-        async with server:
-            endpoint = hooks.Endpoint.model_validate({"url": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", "secret": SECRET})
-            with pytest.raises(errors.AutomationUnavailableError, match=r"did not answer \(\w+\)"):
-                await call(Webhooks({"restart": endpoint}, now=lambda: NOON))
+    async def test_that_trickles_in_is_not_waited_for(self) -> None:
+        async with asyncio.timeout(10):
+            with pytest.raises(errors.AutomationUnavailableError, match=r"did not answer \(not in time\)"):
+                await answered_by(b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n", trickle=b"x")
 
     async def test_of_nobody_is_no_answer(self) -> None:
         endpoint = hooks.Endpoint.model_validate({"url": f"http://127.0.0.1:{free_port()}/", "secret": SECRET})

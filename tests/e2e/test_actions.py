@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+import yaml
 
 from support.hook_receiver import HookReceiver
 from support.operator_process import OperatorProcess, StartOperator
 from support.shop import Shop
-from testbed import WorkloadKind, cron_job_yaml
+from testbed import ControlPlane, WorkloadKind, cron_job_yaml, workload_yaml
 
 SECRET = "0123456789abcdef0123456789abcdef"
 SUMMARY = "The workers hang and the queue grows"
@@ -345,3 +346,169 @@ def test_disruption_budget_sets_the_pace_at_which_pods_leave(shop: Shop, operato
     assert "heldBecause" not in status["execution"]
     first, second = shop.acts(mark)
     assert (second.at - first.at).total_seconds() > 4, "the pod in the place of the first is ready after 5 s"
+
+
+# What is refused
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A target of its own that must not be touched."""
+
+    service: str
+    sentence: str
+    """With the name of the target in the place of {}."""
+    kind: WorkloadKind | Literal["Node"] = "Deployment"
+    name: str = "web"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of the workload's manifest."""
+    prepare: Callable[[Shop, str], object] = lambda shop, name: None
+
+
+def scaled_by_an_autoscaler(shop: Shop, name: str) -> None:
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
+    body = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "by-load"}}
+    shop.create(yaml.safe_dump({**body, "spec": {"scaleTargetRef": reference, "minReplicas": 1, "maxReplicas": 9}}))
+
+
+def owned(shop: Shop, name: str) -> None:
+    shop.create(workload_yaml("Deployment", "platform", namespace=shop.namespace, replicas=0))
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "platform", "controller": True}
+    uid = shop.get("Deployment", "platform")["metadata"]["uid"]
+    shop.patch("Deployment", name, {"metadata": {"ownerReferences": [{**owner, "uid": uid}]}})
+
+
+def kept_in_git(shop: Shop, name: str) -> None:
+    shop.patch("Deployment", name, {"metadata": {"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}})
+
+
+def set_by_the_platform_team(shop: Shop, name: str) -> None:
+    field_of_theirs = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": {"minReadySeconds": 5}}
+    shop.kubectl("apply", "--server-side", "--field-manager=platform-team", "-f", "-", stdin=yaml.safe_dump(field_of_theirs))
+
+
+REFUSALS = {
+    "paused": Refusal(service="restart", sentence="Deployment/{} is paused, so nothing would roll out", options={"paused": True}),
+    "only replaced when deleted": Refusal(
+        service="restart",
+        kind="StatefulSet",
+        options={"updateStrategy": {"type": "OnDelete"}},
+        sentence="StatefulSet/{} only replaces pods that somebody deletes",
+    ),
+    "owned by another controller": Refusal(
+        service="restart", prepare=owned, sentence="Deployment/{} belongs to Deployment/platform, which would undo the change"
+    ),
+    "kept as it is in Git": Refusal(service="restart", prepare=kept_in_git, sentence="Deployment/{} is kept as it is in Git by Flux"),
+    "scaled by an autoscaler": Refusal(
+        service="scale",
+        prepare=scaled_by_an_autoscaler,
+        sentence="HorizontalPodAutoscaler/by-load decides on the replicas of Deployment/{}",
+    ),
+    "has so many replicas": Refusal(service="scale", options={"replicas": 3}, sentence="Deployment/{} has 3 replicas already"),
+    "has no replicas to set": Refusal(service="scale", kind="DaemonSet", sentence="Scale makes no sense for a DaemonSet"),
+    "has no earlier revision": Refusal(service="undo", sentence="Deployment/{} has no such earlier revision"),
+    "is at that revision": Refusal(service="undo-to-first", kind="StatefulSet", sentence="StatefulSet/{} is at revision 1 already"),
+    "too many pods at once": Refusal(
+        service="restart",
+        options={"strategy": {"type": "Recreate"}},
+        sentence="it may make 2 of 2 pods unavailable at once, and the RemediationPolicy allows 1",
+    ),
+    "too many evictions at once": Refusal(service="evict-two", sentence="it may make 2 of 2 pods unavailable at once"),
+    "nobody to evict": Refusal(service="evict-unready", sentence="Deployment/{} has no pod to evict"),
+    "protected by the policy": Refusal(service="restart", name="ledger", sentence="Deployment/ledger is a protected target"),
+    "not an allowed action": Refusal(service="uncordon", kind="Node", name="node-1", sentence="Uncordon is not among the allowed actions"),
+    "executor may not": Refusal(
+        service="cordon", kind="Node", name="node-1", sentence='governor-executor" cannot patch resource "nodes" in API group ""'
+    ),
+    "no template of that name": Refusal(service="job", sentence="there is no CronJob tidy in the namespace"),
+    "field is not listed": Refusal(service="patch", kind="StatefulSet", sentence="spec.minReadySeconds of a StatefulSet is not among"),
+    "field belongs to somebody": Refusal(
+        service="patch",
+        prepare=set_by_the_platform_team,
+        sentence='conflict with "platform-team": .spec.minReadySeconds',
+    ),
+    "webhook is not listed": Refusal(service="webhook", sentence="webhook drain is not among the webhooks of the RemediationPolicy"),
+}
+
+
+@pytest.fixture(scope="module")
+def refused(cluster: ControlPlane, operator: OperatorProcess) -> tuple[Shop, int]:
+    """A shop in which an incident about each of them was reported, and the mark from before."""
+    shop = Shop(cluster)
+    shop.allow(
+        *EVERYTHING,
+        maxUnavailable="1",
+        gitOps="Refuse",
+        protectedTargets=[{"name": "ledger"}],
+        patchable=[{"path": "spec.minReadySeconds"}],
+        jobTemplates=["tidy"],
+    )
+    mark = cluster.audit_mark()
+    named = {number: one.name if one.name != "web" else f"web-{number}" for number, one in enumerate(REFUSALS.values())}
+    for name, refusal in zip(named.values(), REFUSALS.values(), strict=True):
+        if refusal.kind != "Node":
+            shop.create(workload_yaml(refusal.kind, name, namespace=shop.namespace, **refusal.options))
+    for (number, name), refusal in zip(named.items(), REFUSALS.values(), strict=True):
+        if refusal.kind != "Node" and "paused" not in refusal.options:
+            shop.wait_until_rolled_out(name, refusal.kind)
+        refusal.prepare(shop, name)
+        report(shop, refusal.service, kind=refusal.kind, name=name, incident=f"hang-{number}")
+    return shop, mark
+
+
+@pytest.mark.parametrize("why", REFUSALS)
+def test_what_must_not_be_done_is_refused_with_its_reason_before_anybody_is_asked(why: str, refused: tuple[Shop, int]) -> None:
+    (shop, mark), refusal, number = refused, REFUSALS[why], [*REFUSALS].index(why)
+    status = shop.wait_for_end(f"hang-{number}")
+    assert status["phase"] == "Blocked", status
+    (finding,) = [one for one in status["gate"]["findings"] if one["release"] != "NotNeeded"]
+    assert (finding["check"], finding["release"]) == ("TargetProtected", "Impossible")
+    assert refusal.sentence.format(f"web-{number}") in finding["message"]
+    assert shop.acts(mark) == []
+
+
+def test_namespace_without_an_executor_is_left_alone(shop: Shop, operator: OperatorProcess) -> None:
+    shop.deploy("web")
+    status, answer = shop.cluster.request("DELETE", f"{shop.path('ServiceAccount')}/governor-executor")
+    assert status == 200, answer
+    report(shop, "restart")
+    finding = shop.wait_for_phase("hang", "Blocked")["gate"]["findings"][0]
+    assert "the namespace has no ServiceAccount governor-executor" in finding["message"]
+
+
+def test_namespace_that_has_not_opted_in_is_left_alone_with_all_its_rights(cluster: ControlPlane, operator: OperatorProcess) -> None:
+    shop = Shop(cluster)
+    shop.deploy("web")
+    status, answer = cluster.request("DELETE", f"{shop.path('RemediationPolicy')}/default")
+    assert status == 200, answer
+    mark = cluster.audit_mark()
+    report(shop, "restart")
+    finding = shop.wait_for_phase("hang", "Blocked")["gate"]["findings"][0]
+    assert "has no RemediationPolicy, so nothing may be done in it" in finding["message"]
+    assert shop.acts(mark) == []
+
+
+def test_target_that_is_kept_in_git_is_changed_with_a_warning_where_the_policy_does_not_refuse(
+    shop: Shop, operator: OperatorProcess
+) -> None:
+    shop.deploy("web")
+    kept_in_git(shop, "web")
+    report(shop, "restart")
+    (preview,) = shop.wait_for_phase("hang", "Resolved")["gate"]["previews"]
+    assert preview["warnings"] == ["Deployment/web is kept as it is in Git by Flux, which may undo the change"]
+
+
+def test_last_node_that_takes_pods_is_never_cordoned(shop: Shop, operator: OperatorProcess) -> None:
+    shop.add_node()
+    shop.allow("Cordon")
+    _, nodes = shop.cluster.request("GET", "/api/v1/nodes")
+    others = [one["metadata"]["name"] for one in nodes["items"] if one["metadata"]["name"] != shop.node]
+    shop.cluster.kubectl("cordon", *others)
+    try:
+        mark = shop.cluster.audit_mark()
+        report(shop, "cordon", kind="Node", name=shop.node)
+        finding = shop.wait_for_phase("hang", "Blocked")["gate"]["findings"][0]
+        assert f"Node/{shop.node} is the last ready node that takes pods" in finding["message"]
+        assert shop.acts(mark) == []
+    finally:
+        shop.cluster.kubectl("uncordon", *others)

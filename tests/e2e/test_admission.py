@@ -838,7 +838,9 @@ JOBS = {
         who="admin", does=marks("--subresource=status", **_FORGED), expected=by_marks(_CHANGED)
     ),
     "an editor lets it run": Case(
-        who="eve", does=lambda court, who, what: court.asks_to_patch(who, what, {"spec": {"suspend": False}}), expected=Allowed('"suspend": false')
+        who="eve",
+        does=lambda court, who, what: court.asks_to_patch(who, what, {"spec": {"suspend": False}}),
+        expected=Allowed('"suspend": false'),
     ),
     "an editor deletes": Case(who="eve", does=deletes, expected=Allowed("deleted")),
 }

@@ -1,11 +1,13 @@
 """What the crash enumeration plays: for every kind of action and outcome an incident, and how many requests it takes to its end."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from safety_governor.domain import lifecycle
 from support.shop import Shop
 
 CRASHING = "crash-loop"
@@ -67,6 +69,8 @@ class Scenario:
     """So many mutating requests does the operator send from the report to the end."""
     effects: int
     """So many of them change something other than the incident."""
+    acts: tuple[int, ...] = (2,)
+    """Which of the requests these are; around them the instants are that matter most."""
     phase: str = "Resolved"
     prepare: Callable[[Shop, "Scenario"], None] = _deploy
     rules: Mapping[str, Any] = field(default_factory=dict)
@@ -113,7 +117,7 @@ class Scenario:
 
 SCENARIOS = (
     Scenario(name="restart", steps=({"type": "RolloutRestart"},), requests=3, effects=1),
-    Scenario(name="restart-approved", steps=({"type": "RolloutRestart"},), requests=4, effects=1, approved=True),
+    Scenario(name="restart-approved", steps=({"type": "RolloutRestart"},), requests=4, effects=1, acts=(3,), approved=True),
     Scenario(
         name="restart-inconclusive",
         steps=({"type": "RolloutRestart"},),
@@ -130,10 +134,13 @@ SCENARIOS = (
         steps=({"type": "RolloutUndo"},),
         requests=5,
         effects=2,
+        acts=(2, 4),
         prepare=_deploy_after_a_bad_one,
         phase="RolledBack",
     ),
-    Scenario(name="evict", steps=({"type": "EvictPods", "parameters": {"which": "oldest", "most": "2"}},), requests=4, effects=2),
+    Scenario(
+        name="evict", steps=({"type": "EvictPods", "parameters": {"which": "oldest", "most": "2"}},), requests=4, effects=2, acts=(2, 3)
+    ),
     Scenario(name="cordon", steps=({"type": "Cordon"},), requests=3, effects=1, prepare=_add_node, on_node=True),
     Scenario(name="uncordon", steps=({"type": "Uncordon"},), requests=3, effects=1, prepare=_add_cordoned_node, on_node=True),
     Scenario(
@@ -155,7 +162,7 @@ SCENARIOS = (
         name="webhook",
         steps=({"type": "Webhook", "parameters": {"webhook": "drain"}},),
         requests=3,
-        effects=0,
+        effects=1,
         rules={"webhooks": ["drain"]},
     ),
     Scenario(
@@ -163,6 +170,7 @@ SCENARIOS = (
         steps=({"type": "Scale", "parameters": {"replicas": "3"}}, {"type": "RolloutRestart"}),
         requests=5,
         effects=2,
+        acts=(2, 4),
     ),
 )
 
@@ -172,3 +180,22 @@ def write_knowledge(folder: Path) -> Path:
     file = folder / "crash.json"
     file.write_text(json.dumps([one for scenario in SCENARIOS for one in scenario.documents()]))
     return file
+
+
+def table(rows: Sequence[Sequence[Any]]) -> list[str]:
+    """What became of the runs, scenario by scenario: each row is scenario, phase at the end, effects, and the most of one key."""
+    lines = [f"{'SCENARIO':<22}{'RUNS':>6}{'EFFECTS':>9}{'MOST OF ONE KEY':>17}{'LOST':>6}  ENDED"]
+    for scenario in SCENARIOS:
+        own = [row for row in rows if row[0] == scenario.name]
+        if own:
+            ended = Counter(row[1] for row in own)
+            gone = sum(count for phase, count in ended.items() if phase not in lifecycle.TERMINAL)
+            told = ", ".join(f"{phase} x{count}" for phase, count in sorted(ended.items()))
+            effects, most = sum(row[2] for row in own), max(row[3] for row in own)
+            lines.append(f"{scenario.name:<22}{len(own):>6}{effects:>9}{most:>17}{gone:>6}  {told}")
+    lost = sum(row[1] not in lifecycle.TERMINAL for row in rows)
+    indeterminate = sum(row[1] == lifecycle.Phase.INDETERMINATE for row in rows)
+    lines.append(
+        f"{'all':<22}{len(rows):>6}{sum(row[2] for row in rows):>9}{max(row[3] for row in rows):>17}{lost:>6}  {indeterminate} indeterminate"
+    )
+    return lines

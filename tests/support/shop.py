@@ -131,7 +131,7 @@ class Shop:
                 continue
             path = _collection(body, self.namespace)
             status, answer = self.cluster.request("POST", path, body)
-            if status == 409:
+            while status == 409:  # a controller may write its status between reading and replacing
                 _, present = self.cluster.request("GET", f"{path}/{body['metadata']['name']}")
                 metadata = {**body["metadata"], "resourceVersion": present["metadata"]["resourceVersion"]}
                 status, answer = self.cluster.request("PUT", f"{path}/{body['metadata']['name']}", {**body, "metadata": metadata})

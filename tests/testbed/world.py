@@ -40,20 +40,21 @@ def workload_yaml(
     image: str = "registry.example/app:1",
     **spec: Any,
 ) -> str:
-    """A workload whose pods kwok plays, with further fields of its spec; a DaemonSet has a pod on each node instead of replicas."""
+    """A workload whose pods kwok plays, with further fields of its spec; a DaemonSet has a pod on each node of the test bed instead of replicas."""
     labels = {"app": name}
+    pod: dict[str, Any] = {"containers": [{"name": "app", "image": image}]}
+    if kind == "DaemonSet":
+        pod["nodeSelector"] = {"kubernetes.io/os": "linux"}  # which nodes that a test adds for itself need not have
+    else:
+        spec = {"replicas": replicas, **spec}
     body = {
         "apiVersion": "apps/v1",
         "kind": kind,
         "metadata": {"name": name, "namespace": namespace, "labels": dict(labels)},
         "spec": {
-            **({} if kind == "DaemonSet" else {"replicas": replicas}),
-            "selector": {"matchLabels": dict(labels)},
-            "template": {
-                "metadata": {"labels": dict(labels), **_behaving(behaviour)},
-                "spec": {"containers": [{"name": "app", "image": image}]},
-            },
             **spec,
+            "selector": {"matchLabels": dict(labels)},
+            "template": {"metadata": {"labels": dict(labels), **_behaving(behaviour)}, "spec": pod},
         },
     }
     return yaml.safe_dump(body, sort_keys=False)

@@ -103,7 +103,7 @@ class Webhooks:
             # the environment for proxies, and build the request that a redirect asks for.
             async with (
                 asyncio.timeout(endpoint.timeout.total_seconds()),
-                httpx.AsyncHTTPTransport(verify=self._trust, trust_env=False) as transport,
+                httpx.AsyncHTTPTransport(verify=self._trust) as transport,
             ):
                 answer = await transport.handle_async_request(request)
                 async with contextlib.aclosing(answer):

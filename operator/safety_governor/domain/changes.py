@@ -58,6 +58,7 @@ def between(before: dict[str, JsonValue], after: dict[str, JsonValue], *, known:
 
 
 def _differing(before: JsonValue, after: JsonValue, path: str) -> Iterator[tuple[str, JsonValue, JsonValue]]:
+    before, after = _by_name(before), _by_name(after)
     if isinstance(before, dict) and isinstance(after, dict):
         for name in before.keys() | after.keys():
             if not _is_bookkeeping(path, name):
@@ -73,7 +74,21 @@ def _is_bookkeeping(path: str, name: str) -> bool:
     return (path == "" and name == "status") or (path == "metadata" and name in _BOOKKEEPING)
 
 
+def _by_name(value: JsonValue) -> JsonValue:
+    """A list whose elements have names, such as containers, as a map; then it can be told which of them differ, and how."""
+    if not isinstance(value, list):
+        return value
+    found: dict[str, JsonValue] = {}
+    for one in value:
+        if not isinstance(one, dict) or not isinstance(one.get("name"), str):
+            return value
+        found[f"[name={one['name']}]"] = {name: part for name, part in one.items() if name != "name"} or "there"
+    return found if found and len(found) == len(value) else value
+
+
 def _below(path: str, name: str) -> str:
+    if name.startswith("["):
+        return f"{path}{name}"
     if "." in name or "/" in name:
         return f"{path}[{name}]"
     return f"{path}.{name}" if path else name

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from safety_governor.domain import actions, changes, plans, requests, snapshots, values, workloads
+from safety_governor.domain import actions, changes, digests, plans, requests, snapshots, values, workloads
 
 _ANY_KEY = "sha256:" + "0" * 64
 _ANY_INCIDENT = "namespace/name"
@@ -29,6 +29,22 @@ def of(step: plans.Step, scene: workloads.Scene, request: requests.Request | Non
         undo=values.clip(actions.of(inverse.type).describe(inverse, scene.name), values.LINE_LIMIT) if inverse is not None else "",
         warnings=tuple(values.clip(one, values.TEXT_LIMIT) for one in action.warnings(scene)),
     )
+
+
+def content(request: requests.Request | None) -> str:
+    """Digest of what would be asked for, hidden values included, so that what was approved is that and nothing else.
+
+    Left out is what says which version of the target was read; what it is to be is part of the approval anyway.
+    """
+    match request:
+        case requests.Patch(style=requests.PatchStyle.JSON, body=body):
+            return digests.digest([dict(one) for one in body if one["path"].startswith("/spec")])
+        case requests.Patch(body=body):
+            return digests.digest(dict(body).get("spec"))
+        case requests.Create(body=body) | requests.Call(body=body):
+            return digests.digest(dict(body))
+        case requests.Evict() | None:
+            return digests.digest(None)
 
 
 def _changes(

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -176,7 +177,8 @@ def test_change_of_the_target_names_the_version_that_was_read(kind: values.Actio
     if asked.style is requests.PatchStyle.JSON:
         assert {"op": "replace", "path": "/metadata/resourceVersion", "value": "7"} in asked.body
     else:
-        assert dict(asked.body)["metadata"]["resourceVersion"] == "7"  # type: ignore[call-overload]
+        assert isinstance(asked.body, Mapping)
+        assert asked.body["metadata"]["resourceVersion"] == "7"
 
 
 def test_all_allowed_is_what_it_says() -> None:

@@ -67,7 +67,7 @@ class Gate:
             rails, namespace=namespace, target=incident.target, steps=plan.steps, scenes=scenes if _is_ours(plan) else ()
         )
         # What is forbidden anyway is not tried.
-        previewed, refused = await self._previews(case, plan, scenes) if not forbidden else ((), ())
+        previewed, contents, refused = await self._previews(case, plan, scenes) if not forbidden else ((), (), ())
         conflicts = await self._conflicts(case, plan, stress)
         known = _facts(case, plan, stress, target=found, rules=rules, conflicts=conflicts, objections=(*forbidden, *refused))
         verdict = verdicts.judge(known, self._thresholds)
@@ -77,7 +77,7 @@ class Gate:
         parts = {
             "plan": digests.digest(plan),
             "target": digests.digest(target),
-            "dryRun": digests.digest([one.model_dump(mode="json") for one in previewed]),
+            "dryRun": digests.digest([*(one.model_dump(mode="json") for one in previewed), *contents]),
             "evidence": digests.digest(stress.ledger),
             "policies": digests.digest(stress.policies),
             "guardrails": digests.digest([_lasting(one).model_dump(mode="json") for one in rails.named]),
