@@ -1,5 +1,7 @@
 """Names of single fields: what they mean, what is refused, and that reading, building and looking up agree."""
 
+import json
+import re
 from typing import Any
 
 import pytest
@@ -63,9 +65,8 @@ REFUSED = {
 
 @pytest.mark.parametrize(("text", "why"), REFUSED.values(), ids=REFUSED.keys())
 def test_path_is_refused_that_is(text: str, why: str) -> None:
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError, match=re.escape(repr(text))) as caught:
         paths.parse(text)
-    assert str(caught.value).startswith(repr(text))
     assert why in str(caught.value)
 
 
@@ -164,16 +165,19 @@ def test_what_is_built_is_found_again(parts: tuple[paths.Part, ...], value: Json
 
 @given(st.text(max_size=40) | st.text(alphabet="spec.[]=a\n 0*/", max_size=40))
 def test_any_text_is_a_path_that_can_be_used_or_is_refused_with_a_sentence(text: str) -> None:
+    refused, parts = "", tuple[paths.Part, ...]()
     try:
         parts = paths.parse(text)
     except ValueError as error:
-        assert str(error).startswith(repr(text))
-    else:
+        refused = str(error)
+    if parts:
         assert paths.look_up(paths.build(parts, 1), parts) == 1
         assert paths.look_up({}, parts) is None
+    else:
+        assert refused.startswith(repr(text))
 
 
 @given(st.text(max_size=40))
 def test_any_text_means_a_value_that_json_can_carry(text: str) -> None:
-    assert "NaN" not in repr(paths.scalar(text)) or "NaN" in text
-    assert paths.scalar(text) == paths.scalar(text)
+    value = paths.scalar(text)
+    assert json.loads(json.dumps(value, allow_nan=False)) == value

@@ -15,6 +15,7 @@ from domain.actions.builders import (
     ActionType,
     a_body,
     a_pod,
+    a_revision,
     a_scene,
     a_scene_for,
     a_step,
@@ -51,7 +52,7 @@ CHANGES: dict[values.ActionType, dict[str, tuple[str, str]]] = {
         **MARKS,
         "spec.template.metadata.annotations[kubectl.kubernetes.io/restartedAt]": ("", "(time of the claim)"),
     },
-    ActionType.ROLLOUT_UNDO: {**MARKS, "spec.template.spec.containers": ("1 entries", "1 entries")},
+    ActionType.ROLLOUT_UNDO: {**MARKS, "spec.template.spec.containers[name=app].image": ("v1", "v0")},
     ActionType.SCALE: {**MARKS, "spec.replicas": ("3", "5")},
     ActionType.CORDON: {**MARKS, "spec.unschedulable": ("", "true")},
     ActionType.UNCORDON: {**MARKS, "spec.unschedulable": ("true", "")},
@@ -91,7 +92,9 @@ def test_preview_of_a_job_shows_what_it_runs_and_hides_what_may_be_secret() -> N
     shown = told(found)
     assert shown["spec.template.spec.serviceAccountName"] == ("", "reporter")
     assert shown["spec.template.spec.automountServiceAccountToken"] == ("", "false")
-    assert shown["spec.template.spec.containers"] == ("", "1 entries")
+    assert shown["spec.template.spec.containers[name=a].image"] == ("", "report:1")
+    assert shown["spec.template.spec.containers[name=a].command"] == ("", "(hidden)")
+    assert shown["spec.template.spec.containers[name=a].env[name=PASSWORD].value"] == ("", "(hidden)")
     assert shown["metadata.annotations[safetygovernor.io/last-action]"] == ("", "(key of the action)")
     assert "hunter2" not in found.model_dump_json()
     assert found.undo == ""
@@ -180,6 +183,45 @@ def test_preview_warns_of_what_would_be_reverted() -> None:
     assert previewed(an_example(ActionType.SCALE), scene).warnings == (
         f"Deployment/{NAME} is kept as it is in Git by Helm, which may undo the change",
     )
+
+
+def requested(step: plans.Step, scene: workloads.Scene) -> requests.Request | None:
+    action = actions.of(step.type)
+    return action.request(step, scene, previews.intent(action.snapshot(step, scene)))
+
+
+@pytest.mark.parametrize("kind", ActionType)
+def test_content_is_the_same_for_every_version_of_the_target_that_is_to_be_the_same(kind: values.ActionType) -> None:
+    scene = a_scene_for(kind)
+    body = {**scene.target.body, "metadata": {**scene.target.body["metadata"], "annotations": {"example.com/seen": "now"}}}
+    later = scene.target.model_copy(update={"resource_version": "99", "body": body})
+    first, second = (requested(an_example(kind), one) for one in (scene, scene.model_copy(update={"target": later})))
+    assert previews.content(first) == previews.content(second)
+
+
+def with_secret(secret: str) -> dict[str, Any]:
+    return {"containers": [{"name": "a", "env": [{"name": "PASSWORD", "value": secret}]}]}
+
+
+OTHERWISE: dict[str, tuple[values.ActionType, workloads.Scene, workloads.Scene]] = {
+    "the Job that is started": (
+        ActionType.RUN_JOB,
+        *(
+            a_scene(job_template=workloads.JobTemplate(name="report", digest=OTHER_KEY, spec={"template": {"spec": with_secret(one)}}))
+            for one in ("hunter2", "swordfish")
+        ),
+    ),
+    "the template that is gone back to": (
+        ActionType.ROLLOUT_UNDO,
+        *(a_scene(revisions=(a_revision(1, a_template("v0", env=[{"name": "A", "value": one}])),)) for one in ("a", "b")),
+    ),
+}
+
+
+@pytest.mark.parametrize(("kind", "one", "other"), OTHERWISE.values(), ids=OTHERWISE.keys())
+def test_content_tells_apart_what_a_preview_hides_of(kind: values.ActionType, one: workloads.Scene, other: workloads.Scene) -> None:
+    assert previewed(an_example(kind), one).changes == previewed(an_example(kind), other).changes
+    assert previews.content(requested(an_example(kind), one)) != previews.content(requested(an_example(kind), other))
 
 
 def test_preview_leaves_the_target_as_it_is() -> None:

@@ -118,11 +118,11 @@ class Gate:
 
     async def _previews(
         self, case: cases.Case, plan: plans.Plan, scenes: Sequence[workloads.Scene]
-    ) -> tuple[tuple[changes.Preview, ...], tuple[str, ...]]:
-        """What each step would change; and why the API server would not let it, if it would not."""
+    ) -> tuple[tuple[changes.Preview, ...], tuple[str, ...], tuple[str, ...]]:
+        """What each step would change, the digests of that, and why the API server would not let it, if it would not."""
         if not _is_ours(plan):
-            return (), ()
-        found = []
+            return (), (), ()
+        found, contents = [], []
         for step, scene in zip(plan.steps, scenes, strict=False):
             action = actions.of(step.type)
             request: requests.Request | None = None
@@ -133,9 +133,10 @@ class Gate:
             except errors.DisruptionRefusedError:
                 pass  # That passes by; it holds the action back when its time comes.
             except errors.TerminalError as error:
-                return (), (f"a dry run of {step.id} ({step.type}) is refused: {error}",)
+                return (), (), (f"a dry run of {step.id} ({step.type}) is refused: {error}",)
             found.append(previews.of(step, scene, request, result))
-        return tuple(found), ()
+            contents.append(previews.content(request))
+        return tuple(found), tuple(contents), ()
 
 
 def _lasting(named: guardrails.Named) -> guardrails.Named:
