@@ -1,5 +1,6 @@
 """The composition root: the only place that knows which adapter serves which port."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from safety_governor.adapters.kubernetes import actuator, api, approval_guard, g
 from safety_governor.adapters.kubernetes import desk as desks
 from safety_governor.api import v1alpha1
 from safety_governor.domain import verification
+from safety_governor.domain.history import Past
+from safety_governor.domain.journal import End, Intent
 from safety_governor.pipeline import actuation, attendant, display, guarding, ports, register, runner
 from safety_governor.pipeline.stages import approve, claim, compress, execute, gate, plan, stress, verify
 from safety_governor.settings import Settings
@@ -51,7 +54,7 @@ async def operator(settings: Settings, *, kubeconfig: str | None, on_guard: Call
         guard = approval_guard.ApprovalGuard(
             connection, namespace=settings.namespace, on_change=on_guard, every=settings.guard_interval.total_seconds()
         )
-        record = journal.Journal.open(settings.journal)
+        record = _LateJournal(settings.journal)
         stack.callback(record.close)
         past = register.Register()
         stored = incidents.ClusterIncidents(connection, reporter=settings.identity, namespace=settings.watch_namespace)
@@ -68,6 +71,7 @@ async def operator(settings: Settings, *, kubeconfig: str | None, on_guard: Call
         )
 
         async def prepare() -> None:
+            await record.open()
             for incident in await stored.list_all():
                 past.learn(incident)
             past.remember(record.past(since=time.now() - register.KEPT))
@@ -86,6 +90,41 @@ async def operator(settings: Settings, *, kubeconfig: str | None, on_guard: Call
             prepare=prepare,
             display=display.Display(policies=policies, past=past, ceilings=settings.ceilings, clock=time),
         )
+
+
+class _LateJournal:
+    """The journal, from the moment on in which this process is the one at work: whoever stands by must not lock it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._opened: journal.Journal | None = None
+
+    async def open(self) -> None:
+        """Raises ConfigurationError when it cannot be used."""
+        if self._opened is None:
+            self._opened = await asyncio.to_thread(journal.Journal.open, self._path)
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._opened is not None:
+            self._opened.close()
+
+    def past(self, *, since: datetime) -> Sequence[Past]:
+        """What was done lately."""
+        return self._at_work.past(since=since)
+
+    async def intend(self, intent: Intent) -> None:
+        """Durable when it returns."""
+        await self._at_work.intend(intent)
+
+    async def end(self, end: End) -> None:
+        """How it ended."""
+        await self._at_work.end(end)
+
+    @property
+    def _at_work(self) -> journal.Journal:
+        assert self._opened is not None, "nothing is attended before the journal is open"  # noqa: S101
+        return self._opened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

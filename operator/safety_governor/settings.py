@@ -20,7 +20,9 @@ def _data_home() -> Path:
 class Settings(BaseSettings):
     """Environment variables GOVERNOR_*; nested ones with two underscores, such as GOVERNOR_GATE__CONTRADICTIONS=1."""
 
-    model_config = SettingsConfigDict(env_prefix="GOVERNOR_", env_nested_delimiter="__", extra="forbid", use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(
+        env_prefix="GOVERNOR_", env_nested_delimiter="__", extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
     store: Path = Field(default_factory=lambda: _data_home() / "knowledge.db")
     """The file of the embedded store of runbooks, evidence, policies and logs."""

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from safety_governor.adapters.offline import OfflineAgent
-from safety_governor.domain import answers, briefs, documents, errors, resolution
+from safety_governor.domain import answers, briefs, documents, errors, plans, resolution
 from support.builders import ACTION, CONTRADICTIONS, LEAK, POOL, SERVICE, a_policy, a_runbook, evidence
 from support.fakes import FakeKnowledge
 

@@ -199,22 +199,19 @@ def test_content_is_the_same_for_every_version_of_the_target_that_is_to_be_the_s
     assert previews.content(first) == previews.content(second)
 
 
-def with_secret(secret: str) -> dict[str, Any]:
-    return {"containers": [{"name": "a", "env": [{"name": "PASSWORD", "value": secret}]}]}
+def to_start(secret: str) -> workloads.Scene:
+    containers = [{"name": "a", "env": [{"name": "PASSWORD", "value": secret}]}]
+    spec = {"template": {"spec": {"containers": containers}}}
+    return a_scene(job_template=workloads.JobTemplate(name="report", digest=OTHER_KEY, spec=spec))
+
+
+def to_go_back_to(secret: str) -> workloads.Scene:
+    return a_scene(revisions=(a_revision(1, a_template("v0", env=[{"name": "PASSWORD", "value": secret}])),))
 
 
 OTHERWISE: dict[str, tuple[values.ActionType, workloads.Scene, workloads.Scene]] = {
-    "the Job that is started": (
-        ActionType.RUN_JOB,
-        *(
-            a_scene(job_template=workloads.JobTemplate(name="report", digest=OTHER_KEY, spec={"template": {"spec": with_secret(one)}}))
-            for one in ("hunter2", "swordfish")
-        ),
-    ),
-    "the template that is gone back to": (
-        ActionType.ROLLOUT_UNDO,
-        *(a_scene(revisions=(a_revision(1, a_template("v0", env=[{"name": "A", "value": one}])),)) for one in ("a", "b")),
-    ),
+    "the Job that is started": (ActionType.RUN_JOB, to_start("hunter2"), to_start("swordfish")),
+    "the template that is gone back to": (ActionType.ROLLOUT_UNDO, to_go_back_to("hunter2"), to_go_back_to("swordfish")),
 }
 
 

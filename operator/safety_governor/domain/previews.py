@@ -37,13 +37,13 @@ def content(request: requests.Request | None) -> str:
     Left out is what says which version of the target was read; what it is to be is part of the approval anyway.
     """
     match request:
-        case requests.Patch(style=requests.PatchStyle.JSON, body=body):
-            return digests.digest([dict(one) for one in body if one["path"].startswith("/spec")])
+        case requests.Patch(body=body) if isinstance(body, Mapping):
+            return digests.digest(body.get("spec"))
         case requests.Patch(body=body):
-            return digests.digest(dict(body).get("spec"))
+            return digests.digest([dict(one) for one in body if isinstance(one, Mapping) and one["path"].startswith("/spec")])
         case requests.Create(body=body) | requests.Call(body=body):
             return digests.digest(dict(body))
-        case requests.Evict() | None:
+        case _:
             return digests.digest(None)
 
 
