@@ -34,7 +34,9 @@ class Operator:
 
 
 @asynccontextmanager
-async def operator(settings: Settings, *, kubeconfig: str | None, on_guard: Callable[[bool], None]) -> AsyncIterator[Operator]:
+async def operator(
+    settings: Settings, *, kubeconfig: str | None, on_guard: Callable[[bool], None], on_end: Callable[[str], None]
+) -> AsyncIterator[Operator]:
     """Connect, check what must be in place, and wire the pipeline. Raises ConfigurationError with all that is missing."""
     async with AsyncExitStack() as stack:
         connection = await api.Api.connect(kubeconfig=kubeconfig)
@@ -82,6 +84,7 @@ async def operator(settings: Settings, *, kubeconfig: str | None, on_guard: Call
                 runner=runner.Runner(stages=_stages(settings, knowledge=knowledge, outside=outside, past=past), clock=time),
                 clock=time,
                 past=past,
+                on_end=on_end,
                 patience=settings.patience,
             ),
             lease=leadership,

@@ -1,24 +1,26 @@
 """The connection to the API server, against a real HTTP server on loopback that answers as it is told to."""
 
 import asyncio
+import copy
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 import pytest
 import yaml
 from aiohttp import web
 
-from safety_governor.adapters.kubernetes import guardrails, incidents, lease, workloads
-from safety_governor.adapters.kubernetes.api import Api, InvalidError, NotFoundError
+from safety_governor.adapters.kubernetes import actuator, guardrails, incidents, lease, workloads
+from safety_governor.adapters.kubernetes.api import PAGE, Api, InvalidError, NotFoundError
 from safety_governor.api import group
-from safety_governor.domain import errors, plans, rollouts, values
-from safety_governor.domain.workloads import Workload
+from safety_governor.domain import errors, marks, plans, requests, rollouts, values
+from safety_governor.domain.values import ActionType
+from safety_governor.domain.workloads import Scene
 from support.builders import an_incident
 from support.fakes import NOON
 from support.ports import free_port
@@ -46,6 +48,10 @@ class ApiServer:
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
     answers: list[Callable[[web.Request], Awaitable[web.Response]]] = field(default_factory=list)
+    kept: dict[str, Any] = field(default_factory=dict)
+    """Objects by their path; when there are any, what is not among them is not there."""
+    broken: set[str] = field(default_factory=set)
+    """Paths of which nothing can be read."""
 
     def answer(self, status: int = 200, body: object = None, *, text: str | None = None, headers: dict[str, str] | None = None) -> None:
         """What it answers next."""
@@ -82,7 +88,11 @@ class ApiServer:
         )
         if self.answers:
             return await self.answers.pop(0)(request)
-        return web.json_response({})
+        if request.path in self.broken:
+            return web.json_response({"message": "etcd is down"}, status=500)
+        if self.kept and request.path not in self.kept:
+            return web.json_response({"message": "not found", "details": {"name": "x"}}, status=404)
+        return web.json_response(self.kept.get(request.path, {}))
 
 
 @asynccontextmanager
@@ -136,7 +146,7 @@ FAILURES: dict[str, tuple[int, type[errors.GovernorError]]] = {
     "405 is refused": (405, errors.ClusterRefusedError),
     "408 is tried again": (408, errors.ClusterUnavailableError),
     "409 is a conflict": (409, errors.ConflictError),
-    "410 is refused": (410, errors.ClusterRefusedError),
+    "410 is tried again, as a collection changed while it was read": (410, errors.ClusterUnavailableError),
     "413 is refused": (413, errors.ClusterRefusedError),
     "422 is refused as invalid": (422, InvalidError),
     "429 is tried again": (429, errors.ClusterUnavailableError),
@@ -283,113 +293,393 @@ class TestRequest:
         assert "Impersonate-User" not in second.headers
 
 
+EXECUTOR = "system:serviceaccount:shop:governor-executor"
+TARGET = plans.Target(name="checkout")
+NAMESPACED = "/apis/{}/namespaces/shop/{}"
+DEPLOYMENT = NAMESPACED.format("apps/v1", "deployments/checkout")
+REPLICA_SETS = NAMESPACED.format("apps/v1", "replicasets")
+PODS = "/api/v1/namespaces/shop/pods"
+SERVICE_ACCOUNT = "/api/v1/namespaces/shop/serviceaccounts/governor-executor"
+AUTOSCALERS = NAMESPACED.format("autoscaling/v2", "horizontalpodautoscalers")
+CRON_JOB = NAMESPACED.format("batch/v1", "cronjobs/report")
+JOB = NAMESPACED.format("batch/v1", f"jobs/gov-{'a' * 12}")
+
+
+def a_step(kind: values.ActionType, **parameters: str) -> plans.Step:
+    return plans.Step(id="step-1", type=kind, parameters=parameters)
+
+
+def an_object(name: str, *, owner: str = "", **parts: Any) -> dict[str, Any]:
+    owners = [{"kind": "x", "name": "x", "uid": owner, "controller": True}] if owner else []
+    return {"metadata": {"name": name, "uid": f"uid-{name}", "ownerReferences": owners, **parts.pop("metadata", {})}, **parts}
+
+
 def a_deployment(**metadata: Any) -> dict[str, Any]:
+    template = {"metadata": {"labels": {"app": "checkout"}}, "spec": {"containers": []}}
     return {
-        "metadata": {"name": "checkout", "uid": "uid-1", "resourceVersion": "42", "generation": 3, **metadata},
-        "spec": {"replicas": 2, "template": {"spec": {"containers": []}}},
+        "kind": "Deployment",
+        "metadata": {"name": "checkout", "uid": "uid-checkout", "resourceVersion": "42", "generation": 3, **metadata},
+        "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "checkout"}}, "template": template},
         "status": {"observedGeneration": 3, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 1},
     }
 
 
-WORKLOAD = Workload(
-    kind="Deployment",
-    name="checkout",
-    uid="uid-1",
-    resource_version="42",
-    template_hash="x",
-    rollout=rollouts.Observed(generation=1),
-)
-TARGET = plans.Target(name="checkout")
+def a_pod(name: str, owner: str, **status: Any) -> dict[str, Any]:
+    return an_object(name, owner=owner, metadata={"creationTimestamp": "2026-03-01T12:00:00Z"}, status=status)
 
 
-class TestWorkloads:
-    async def restart(self, api: Api) -> None:
-        at = datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
-        await workloads.ClusterWorkloads(api).restart("shop", WORKLOAD, key=KEY, incident="shop/slow", at=at)
+def a_replica_set(name: str, owner: str, *, revision: int = 1) -> dict[str, Any]:
+    template = {"metadata": {"labels": {"app": "checkout", "pod-template-hash": name}}, "spec": {"containers": []}}
+    annotations = {"deployment.kubernetes.io/revision": str(revision)}
+    return an_object(name, owner=owner, metadata={"annotations": annotations}, spec={"template": template})
 
-    async def test_restart_acts_as_the_executor_on_exactly_this_version(self, server: ApiServer, api: Api) -> None:
-        await self.restart(api)
-        [asked] = server.asked
-        assert (asked.method, asked.path) == ("PATCH", "/apis/apps/v1/namespaces/shop/deployments/checkout")
-        assert asked.headers["Impersonate-User"] == "system:serviceaccount:shop:governor-executor"
-        assert asked.query["fieldManager"] == "safety-governor"
-        assert "dryRun" not in asked.query
-        assert asked.body["metadata"]["resourceVersion"] == "42"
 
-    async def test_restart_leaves_key_and_incident_and_the_time_of_the_claim(self, server: ApiServer, api: Api) -> None:
-        await self.restart(api)
-        body = server.asked[0].body
-        assert body["metadata"]["annotations"] == {group.LAST_ACTION: KEY, group.ACTED_FOR: "shop/slow"}
-        assert body["spec"]["template"]["metadata"]["annotations"] == {group.RESTARTED_AT: "2026-03-01T12:00:05Z"}
+class TestLook:
+    """What is around the target is only read when the step has to see it."""
 
-    async def test_restart_twice_asks_for_the_same(self, server: ApiServer, api: Api) -> None:
-        await self.restart(api)
-        await self.restart(api)
-        assert server.asked[0].body == server.asked[1].body
+    @pytest.fixture
+    def cluster(self, server: ApiServer) -> ApiServer:
+        """A Deployment with two ReplicaSets, three pods and strangers of the same labels."""
+        old, new = (a_replica_set(name, "uid-checkout", revision=number) for number, name in enumerate(("old", "new"), start=1))
+        server.kept = {
+            DEPLOYMENT: a_deployment(),
+            SERVICE_ACCOUNT: an_object("governor-executor"),
+            REPLICA_SETS: {"items": [old, a_replica_set("foreign", "uid-other", revision=9), new]},
+            PODS: {
+                "items": [
+                    a_pod("a", "uid-new"),
+                    a_pod("b", "uid-old", phase="Running"),
+                    a_pod("of-a-stranger", "uid-foreign"),
+                    a_pod("of-nobody", ""),
+                    a_pod("driven-out", "uid-new", phase="Failed"),
+                    a_pod("finished", "uid-new", phase="Succeeded"),
+                ]
+            },
+            AUTOSCALERS: {"items": []},
+            CRON_JOB: an_object("report", spec={"jobTemplate": {"spec": {"template": {}}}}),
+        }
+        return server
+
+    async def look(self, api: Api, step: plans.Step | None = None, *, target: plans.Target = TARGET, key: str = "") -> Scene:
+        found = await workloads.ClusterWorkloads(api).look("shop", target, step=step, key=key)
+        assert found is not None
+        return found
+
+    async def test_reads_the_target_with_its_figures(self, cluster: ApiServer, api: Api) -> None:
+        cluster.kept[DEPLOYMENT] = a_deployment(annotations={marks.LAST_ACTION: KEY, "example.com/team": "shop"})
+        found = (await self.look(api)).target
+        assert (found.kind, found.name, found.uid, found.resource_version) == ("Deployment", "checkout", "uid-checkout", "42")
+        assert found.marks == {marks.LAST_ACTION: KEY}
+        figures = {"generation": 3, "observed_generation": 3, "wanted": 2, "replicas": 2, "updated": 2, "available": 1}
+        assert found.rollout == rollouts.Observed.model_validate(figures)
+
+    async def test_reads_as_the_operator_itself(self, cluster: ApiServer, api: Api) -> None:
+        await self.look(api, a_step(ActionType.SCALE, replicas="1"))
+        assert {one.method for one in cluster.asked} == {"GET"}
+        assert not any("Impersonate-User" in one.headers for one in cluster.asked)
+
+    async def test_finds_the_pods_that_are_its_own_and_have_not_ended(self, cluster: ApiServer, api: Api) -> None:
+        scene = await self.look(api)
+        assert scene.pods is not None
+        assert [one.name for one in scene.pods] == ["a", "b"]
+        [asked] = [one for one in cluster.asked if one.path == PODS]
+        assert asked.query["labelSelector"] == "app=checkout"
+
+    async def test_tells_whether_somebody_may_act_in_the_namespace(self, cluster: ApiServer, api: Api) -> None:
+        assert (await self.look(api)).executor_exists
+        del cluster.kept[SERVICE_ACCOUNT]
+        assert not (await self.look(api)).executor_exists
+
+    async def test_for_no_step_reads_nothing_that_only_a_step_would_see(self, cluster: ApiServer, api: Api) -> None:
+        scene = await self.look(api)
+        assert (scene.revisions, scene.autoscaler, scene.other_nodes, scene.job_template, scene.job) == (None, None, None, None, None)
+        assert AUTOSCALERS not in {one.path for one in cluster.asked}
+
+    async def test_for_an_undo_finds_the_own_revisions_the_newest_first(self, cluster: ApiServer, api: Api) -> None:
+        scene = await self.look(api, a_step(ActionType.ROLLOUT_UNDO))
+        assert scene.revisions is not None
+        assert [(one.name, one.number) for one in scene.revisions] == [("new", 2), ("old", 1)]
+        assert scene.revisions[0].template_hash == scene.target.template_hash
+
+    @pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])
+    async def test_for_an_undo_of_another_kind_finds_its_controller_revisions(self, kind: str, cluster: ApiServer, api: Api) -> None:
+        body = {**a_deployment(), "kind": kind}
+        template = {**body["spec"]["template"], "$patch": "replace"}
+        kept = [an_object(str(number), owner="uid-checkout", revision=number, data={"spec": {"template": template}}) for number in (1, 2)]
+        cluster.kept[NAMESPACED.format("apps/v1", f"{kind.lower()}s/checkout")] = body
+        cluster.kept[NAMESPACED.format("apps/v1", "controllerrevisions")] = {"items": kept}
+        cluster.kept[PODS] = {"items": [a_pod("own", "uid-checkout"), a_pod("foreign", "uid-new")]}
+        scene = await self.look(api, a_step(ActionType.ROLLOUT_UNDO), target=plans.Target(kind=kind, name="checkout"))
+        assert scene.revisions is not None
+        assert scene.pods is not None
+        assert [one.number for one in scene.revisions] == [2, 1]
+        assert scene.revisions[0].template_hash == scene.target.template_hash
+        assert [one.name for one in scene.pods] == ["own"]
+
+    AUTOSCALED: ClassVar[dict[str, tuple[list[dict[str, Any]], str]]] = {
+        "nobody": ([], ""),
+        "one of another workload": ([{"kind": "Deployment", "name": "cart"}], ""),
+        "one of another kind": ([{"kind": "StatefulSet", "name": "checkout"}], ""),
+        "its own": ([{"kind": "Deployment", "name": "cart"}, {"kind": "Deployment", "name": "checkout"}], "HorizontalPodAutoscaler/hpa-1"),
+    }
+
+    @pytest.mark.parametrize(("references", "told"), AUTOSCALED.values(), ids=AUTOSCALED.keys())
+    async def test_for_a_scale_finds_who_decides(self, references: list[dict[str, Any]], told: str, cluster: ApiServer, api: Api) -> None:
+        items = [an_object(f"hpa-{number}", spec={"scaleTargetRef": one}) for number, one in enumerate(references)]
+        cluster.kept[AUTOSCALERS] = {"items": items}
+        assert (await self.look(api, a_step(ActionType.SCALE, replicas="1"))).autoscaler == told
+
+    async def test_for_a_scale_names_the_scaler_behind_the_autoscaler(self, cluster: ApiServer, api: Api) -> None:
+        behind = {"ownerReferences": [{"kind": "ScaledObject", "name": "queue", "uid": "u", "controller": True}]}
+        hpa = an_object("keda", metadata=behind, spec={"scaleTargetRef": {"kind": "Deployment", "name": "checkout"}})
+        cluster.kept[AUTOSCALERS] = {"items": [hpa]}
+        told = "HorizontalPodAutoscaler/keda of KEDA's ScaledObject/queue"
+        assert (await self.look(api, a_step(ActionType.SCALE, replicas="1"))).autoscaler == told
+
+    async def test_for_a_cordon_counts_the_other_nodes_that_take_pods(self, cluster: ApiServer, api: Api) -> None:
+        ready, sick = ({"conditions": [{"type": "Ready", "status": state}]} for state in ("True", "Unknown"))
+        taint = [{"key": "role", "effect": "NoSchedule"}]
+        cluster.kept["/api/v1/nodes/node-1"] = an_object("node-1", metadata={"resourceVersion": "1"}, spec={}, status=ready)
+        cluster.kept["/api/v1/nodes"] = {
+            "items": [
+                an_object("node-1", spec={}, status=ready),
+                an_object("well", spec={}, status=ready),
+                an_object("preferred-elsewhere", spec={"taints": [{"effect": "PreferNoSchedule"}]}, status=ready),
+                an_object("cordoned", spec={"unschedulable": True}, status=ready),
+                an_object("tainted", spec={"taints": taint}, status=ready),
+                an_object("sick", spec={}, status=sick),
+                an_object("unheard-of", spec={}),
+            ]
+        }
+        scene = await self.look(api, a_step(ActionType.CORDON), target=plans.Target(kind="Node", name="node-1"))
+        assert (scene.other_nodes, scene.pods, scene.target.unschedulable) == (2, None, False)
+
+    async def test_for_a_job_finds_its_template_and_the_job_that_bears_the_key(self, cluster: ApiServer, api: Api) -> None:
+        step = a_step(ActionType.RUN_JOB, template="report")
+        first = await self.look(api, step)
+        assert first.job_template is not None
+        assert (first.job_template.name, first.job) == ("report", None)
+        assert (await self.look(api, step, key=KEY)).job is None
+        cluster.kept[JOB] = an_object(f"gov-{'a' * 12}", metadata={"annotations": {marks.LAST_ACTION: KEY}})
+        found = (await self.look(api, step, key=KEY)).job
+        assert found is not None
+        assert found.name == f"gov-{'a' * 12}"
+
+    async def test_for_a_job_does_not_take_another_of_the_name_for_its_own(self, cluster: ApiServer, api: Api) -> None:
+        cluster.kept[JOB] = an_object(f"gov-{'a' * 12}", metadata={"annotations": {marks.LAST_ACTION: "sha256:" + "b" * 64}})
+        assert (await self.look(api, a_step(ActionType.RUN_JOB, template="report"), key=KEY)).job is None
+
+    @pytest.mark.parametrize("parameters", [{}, {"template": ""}, {"template": "../../secrets/x"}])
+    async def test_for_a_job_of_a_step_that_is_wrong_asks_for_no_template(
+        self, parameters: dict[str, str], cluster: ApiServer, api: Api
+    ) -> None:
+        scene = await self.look(api, a_step(ActionType.RUN_JOB, **parameters))
+        assert (scene.job_template, scene.job) == (None, None)
+        assert not any("cronjobs" in one.path or "secrets" in one.path for one in cluster.asked)
+
+    async def test_for_a_job_whose_template_has_gone_says_so(self, cluster: ApiServer, api: Api) -> None:
+        del cluster.kept[CRON_JOB]
+        assert (await self.look(api, a_step(ActionType.RUN_JOB, template="report"))).job_template is None
+
+    SELECTORS: ClassVar[dict[str, tuple[dict[str, Any], str]]] = {
+        "labels": ({"matchLabels": {"app": "checkout", "tier": "web"}}, "app=checkout,tier=web"),
+        "one of several": ({"matchExpressions": [{"key": "app", "operator": "In", "values": ["a", "b"]}]}, "app in (a,b)"),
+        "none of several": ({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["a"]}]}, "app notin (a)"),
+        "any": ({"matchExpressions": [{"key": "app", "operator": "Exists"}]}, "app"),
+        "none": ({"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}, "!app"),
+        "both": ({"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "c", "operator": "Exists"}]}, "a=b,c"),
+    }
+
+    @pytest.mark.parametrize(("selector", "text"), SELECTORS.values(), ids=SELECTORS.keys())
+    async def test_asks_for_pods_by_the_selector(self, selector: dict[str, Any], text: str, cluster: ApiServer, api: Api) -> None:
+        cluster.kept[DEPLOYMENT]["spec"]["selector"] = selector
+        await self.look(api)
+        assert {one.query["labelSelector"] for one in cluster.asked if one.path in (PODS, REPLICA_SETS)} == {text}
+
+    @pytest.mark.parametrize("selector", [None, {}])
+    async def test_without_a_selector_has_no_pods_and_not_all_of_them(
+        self, selector: dict[str, Any] | None, cluster: ApiServer, api: Api
+    ) -> None:
+        cluster.kept[DEPLOYMENT]["spec"]["selector"] = selector
+        assert (await self.look(api)).pods == ()
+
+    async def test_at_what_is_not_there_finds_none(self, cluster: ApiServer, api: Api) -> None:
+        assert await workloads.ClusterWorkloads(api).look("shop", plans.Target(name="other")) is None
+
+    @pytest.mark.parametrize("path", [DEPLOYMENT, SERVICE_ACCOUNT, PODS, REPLICA_SETS, AUTOSCALERS])
+    async def test_that_cannot_be_completed_is_not_taken_for_nothing(self, path: str, cluster: ApiServer, api: Api) -> None:
+        cluster.broken = {path}
+        with pytest.raises(errors.ClusterUnavailableError):
+            await self.look(api, a_step(ActionType.SCALE, replicas="1"))
 
     @pytest.mark.parametrize(
-        ("status", "kind"),
+        ("kind", "name"),
         [
-            (409, errors.ConflictError),
-            (404, errors.ConflictError),
-            (403, errors.ClusterRefusedError),
-            (503, errors.ClusterUnavailableError),
+            ("CronJob", "report"),
+            ("Deployment", "./checkout"),
+            ("Deployment", "../deployments/checkout"),
+            ("Deployment", "checkout?x=1"),
+            ("Deployment", "checkout#x"),
+            ("Deployment", "Checkout"),
+            ("Deployment", "checkout/scale"),
+            ("Deployment", "check%6fut"),
+            ("Deployment", "checkout\n"),
         ],
     )
-    async def test_restart_that_fails_is_told_by_its_class(
-        self, status: int, kind: type[errors.GovernorError], server: ApiServer, api: Api
+    async def test_at_what_cannot_exist_finds_none_and_asks_nobody(self, kind: str, name: str, cluster: ApiServer, api: Api) -> None:
+        """Such a name would lead to another object, past the guard-rails of that one."""
+        assert await workloads.ClusterWorkloads(api).look("shop", plans.Target(kind=kind, name=name)) is None
+        assert cluster.asked == []
+
+
+BODY = {"metadata": {"resourceVersion": "42", "annotations": {marks.LAST_ACTION: KEY}}, "spec": {"replicas": 3}}
+JSON_BODY: list[dict[str, Any]] = [
+    {"op": "replace", "path": "/metadata/resourceVersion", "value": "42"},
+    {"op": "replace", "path": "/spec/template", "value": {"spec": {}}},
+]
+SCALE = requests.Patch(kind="Deployment", name="checkout", style=requests.PatchStyle.MERGE, body=BODY)
+UNDO = requests.Patch(kind="StatefulSet", name="db", style=requests.PatchStyle.JSON, body=JSON_BODY)
+APPLY = requests.Patch(kind="DaemonSet", name="agent", style=requests.PatchStyle.APPLY, body=BODY, manager="safety-governor-1a2b3c4d")
+CORDON = requests.Patch(kind="Node", name="node-1", style=requests.PatchStyle.MERGE, body=BODY)
+CREATE = requests.Create(kind="Job", name="gov-1", body={"metadata": {"name": "gov-1"}})
+EVICT = requests.Evict(pod="checkout-1", uid="uid-1")
+EVICTION = {
+    "apiVersion": "policy/v1",
+    "kind": "Eviction",
+    "metadata": {"name": "checkout-1", "namespace": "shop"},
+    "deleteOptions": {"preconditions": {"uid": "uid-1"}},
+}
+
+
+class TestActuator:
+    """The hands: always in the name of the executor of the namespace."""
+
+    SENT: ClassVar[dict[str, tuple[requests.Request, str, str, str, str, Any]]] = {
+        "a merge patch": (SCALE, "PATCH", DEPLOYMENT, "application/merge-patch+json", "safety-governor", BODY),
+        "a JSON patch": (
+            UNDO,
+            "PATCH",
+            NAMESPACED.format("apps/v1", "statefulsets/db"),
+            "application/json-patch+json",
+            "safety-governor",
+            JSON_BODY,
+        ),
+        "an apply": (
+            APPLY,
+            "PATCH",
+            NAMESPACED.format("apps/v1", "daemonsets/agent"),
+            "application/apply-patch+yaml",
+            "safety-governor-1a2b3c4d",
+            BODY,
+        ),
+        "a patch of a node": (CORDON, "PATCH", "/api/v1/nodes/node-1", "application/merge-patch+json", "safety-governor", BODY),
+        "a creation": (
+            CREATE,
+            "POST",
+            NAMESPACED.format("batch/v1", "jobs"),
+            "application/json",
+            "safety-governor",
+            {"metadata": {"name": "gov-1"}},
+        ),
+        "an eviction": (EVICT, "POST", f"{PODS}/checkout-1/eviction", "application/json", "safety-governor", EVICTION),
+    }
+
+    @pytest.mark.parametrize(("request_", "method", "path", "content", "manager", "body"), SENT.values(), ids=SENT.keys())
+    async def test_sends_as_the_executor(
+        self, request_: requests.Request, method: str, path: str, content: str, manager: str, body: Any, server: ApiServer, api: Api
     ) -> None:
-        server.refuse(status, "no")
-        with pytest.raises(errors.GovernorError) as caught:
-            await self.restart(api)
+        await actuator.ClusterActuator(api).act("shop", request_)
+        [asked] = server.asked
+        assert (asked.method, asked.path, asked.body) == (method, path, body)
+        assert asked.headers["Content-Type"] == content
+        assert asked.headers["Impersonate-User"] == EXECUTOR
+        assert asked.query == {"fieldManager": manager, "fieldValidation": "Strict"}
+
+    @pytest.mark.parametrize("request_", [SCALE, UNDO, APPLY, CORDON, CREATE, EVICT], ids=lambda one: type(one).__name__)
+    async def test_tries_the_same_without_a_version(self, request_: requests.Request, server: ApiServer, api: Api) -> None:
+        """A dry run is to show what would change, not to lose races."""
+        hands = actuator.ClusterActuator(api)
+        server.answer(body={"spec": {"replicas": 3}})
+        assert await hands.dry_run("shop", request_) == {"spec": {"replicas": 3}}
+        await hands.act("shop", request_)
+        tried, done = server.asked
+        assert tried.query == {**done.query, "dryRun": "All"}
+        assert (tried.method, tried.path) == (done.method, done.path)
+        assert (tried.headers["Content-Type"], tried.headers["Impersonate-User"]) == (done.headers["Content-Type"], EXECUTOR)
+        assert "resourceVersion" not in json.dumps(tried.body)
+        if isinstance(request_, requests.Patch):
+            assert "resourceVersion" in json.dumps(done.body)
+
+    @pytest.mark.parametrize("request_", [SCALE, UNDO])
+    async def test_leaves_the_request_as_it_is_when_it_tries_it(self, request_: requests.Patch, server: ApiServer, api: Api) -> None:
+        before = copy.deepcopy(request_)
+        await actuator.ClusterActuator(api).dry_run("shop", request_)
+        assert request_ == before
+
+    REFUSALS: ClassVar[dict[str, tuple[requests.Request, int, list[str], type[errors.GovernorError]]]] = {
+        "a version that is not current": (SCALE, 409, [], errors.ConflictError),
+        "a field that somebody else owns": (APPLY, 409, ["FieldManagerConflict"], errors.ClusterRefusedError),
+        "a target that is gone": (SCALE, 404, [], errors.ConflictError),
+        "a Job that is there already": (CREATE, 409, [], errors.ConflictError),
+        "a namespace that is gone": (CREATE, 404, [], NotFoundError),
+        "a pod that is gone": (EVICT, 404, [], errors.ConflictError),
+        "a pod of another uid": (EVICT, 409, [], errors.ConflictError),
+        "a pod that a budget spares": (EVICT, 429, ["DisruptionBudget"], errors.DisruptionRefusedError),
+        "too many requests": (EVICT, 429, [], errors.ClusterUnavailableError),
+        "a right that the executor lacks": (SCALE, 403, [], errors.ClusterRefusedError),
+        "an invalid object": (APPLY, 422, ["FieldValueInvalid"], InvalidError),
+        "an API server that is not well": (SCALE, 503, [], errors.ClusterUnavailableError),
+    }
+
+    @pytest.mark.parametrize("dry", [True, False], ids=["dry run", "act"])
+    @pytest.mark.parametrize(("request_", "status", "causes", "kind"), REFUSALS.values(), ids=REFUSALS.keys())
+    async def test_tells_by_its_class_what_is_refused_because_of(
+        self,
+        request_: requests.Request,
+        status: int,
+        causes: list[str],
+        kind: type[errors.GovernorError],
+        dry: bool,
+        server: ApiServer,
+        api: Api,
+    ) -> None:
+        details = {"name": "x", "causes": [{"reason": one, "message": "m"} for one in causes]}
+        server.answer(status, {"kind": "Status", "message": "no, because.", "details": details})
+        hands = actuator.ClusterActuator(api)
+        with pytest.raises(errors.GovernorError, match="no, because") as caught:
+            await (hands.dry_run if dry else hands.act)("shop", request_)
         assert type(caught.value) is kind
 
-    async def test_deployment_is_read_with_its_figures(self, server: ApiServer, api: Api) -> None:
-        server.answer(body=a_deployment(annotations={group.LAST_ACTION: KEY}))
-        found = await workloads.ClusterWorkloads(api).find("shop", TARGET)
-        assert found is not None
-        assert (found.uid, found.resource_version, found.last_action, found.paused) == ("uid-1", "42", KEY, False)
-        figures = rollouts.Observed(generation=3, observed_generation=3, wanted=2, replicas=2, updated=2, available=1)
-        assert found.rollout == figures
+    async def test_does_not_call_automation_through_the_api_server(self, server: ApiServer, api: Api) -> None:
+        with pytest.raises(errors.ClusterRefusedError, match="webhook"):
+            await actuator.ClusterActuator(api).act("shop", requests.Call(webhook="failover", key=KEY, body={}))
+        assert server.asked == []
 
-    async def test_deployment_that_is_new_has_figures_of_nothing(self, server: ApiServer, api: Api) -> None:
-        body = a_deployment()
-        del body["status"], body["spec"]["replicas"]
+
+class TestList:
+    async def test_goes_on_until_the_last_page(self, server: ApiServer, api: Api) -> None:
+        for names, following in ((("a", "b"), "more?&="), (("c",), "end"), ((), "")):
+            server.answer(body={"metadata": {"continue": following}, "items": [{"metadata": {"name": one}} for one in names]})
+        found = await api.list(PATH, query={"labelSelector": "app in (a,b),!c"})
+        assert [one["metadata"]["name"] for one in found] == ["a", "b", "c"]
+        asked = [one.query for one in server.asked]
+        assert asked == [
+            {"labelSelector": "app in (a,b),!c", "limit": str(PAGE)},
+            {"labelSelector": "app in (a,b),!c", "limit": str(PAGE), "continue": "more?&="},
+            {"labelSelector": "app in (a,b),!c", "limit": str(PAGE), "continue": "end"},
+        ]
+
+    @pytest.mark.parametrize("body", [{}, {"items": None}, {"items": [], "metadata": {}}])
+    async def test_of_nothing_is_empty(self, body: dict[str, Any], server: ApiServer, api: Api) -> None:
         server.answer(body=body)
-        found = await workloads.ClusterWorkloads(api).find("shop", TARGET)
-        assert found is not None
-        assert found.rollout == rollouts.Observed(generation=3, wanted=1)
+        assert await api.list(PATH) == []
 
-    async def test_missing_deployment_is_none_and_an_unread_one_is_not(self, server: ApiServer, api: Api) -> None:
-        server.refuse(404, "not found")
-        assert await workloads.ClusterWorkloads(api).find("shop", TARGET) is None
-        server.refuse(500, "etcd is down")
-        with pytest.raises(errors.ClusterUnavailableError):
-            await workloads.ClusterWorkloads(api).find("shop", TARGET)
-
-    async def test_kind_that_is_not_known_is_not_there_and_nobody_is_asked(self, server: ApiServer, api: Api) -> None:
-        assert await workloads.ClusterWorkloads(api).find("shop", plans.Target(kind="CronJob", name="x")) is None
-        assert server.asked == []
-
-    async def test_preview_is_a_dry_run_as_the_executor_and_hides_what_may_be_secret(self, server: ApiServer, api: Api) -> None:
-        after = a_deployment(resourceVersion="43", generation=4, annotations={group.LAST_ACTION: "sha256:" + "0" * 64})
-        after["spec"]["template"]["spec"]["containers"] = [{"env": [{"name": "PASSWORD", "value": "hunter2"}]}]
-        server.answer(body=a_deployment())
-        server.answer(body=after)
-        step = plans.Step(id="step-1", type=values.ActionType.ROLLOUT_RESTART)
-        preview = await workloads.ClusterWorkloads(api).preview("shop", WORKLOAD, step)
-        asked = server.asked[-1]
-        assert (asked.method, asked.query["dryRun"]) == ("PATCH", "All")
-        assert asked.headers["Impersonate-User"] == "system:serviceaccount:shop:governor-executor"
-        assert "resourceVersion" not in asked.body["metadata"]
-        assert "hunter2" not in preview.model_dump_json()
-        assert "(key of the action)" in preview.model_dump_json()
-
-    async def test_preview_of_what_cannot_be_done_is_refused_and_nobody_is_asked(self, server: ApiServer, api: Api) -> None:
-        step = plans.Step(id="step-1", type=values.ActionType.SCALE)
-        with pytest.raises(errors.ClusterRefusedError, match="cannot carry out Scale"):
-            await workloads.ClusterWorkloads(api).preview("shop", WORKLOAD, step)
-        assert server.asked == []
+    async def test_that_changed_while_it_was_read_is_no_answer(self, server: ApiServer, api: Api) -> None:
+        """Half a collection is not the collection; it is read anew at the next look."""
+        server.answer(body={"metadata": {"continue": "more"}, "items": [{"metadata": {"name": "a"}}]})
+        server.refuse(410, "the provided continue parameter is too old")
+        with pytest.raises(errors.ClusterUnavailableError, match="too old; the incident waits and is tried again"):
+            await api.list(PATH)
 
 
 class TestIncidents:

@@ -1,5 +1,7 @@
 """Rollouts as `kubectl rollout status` sees them, and the phases of an incident."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from safety_governor.domain import lifecycle, rollouts
@@ -18,6 +20,8 @@ PROGRESS: dict[str, tuple[dict[str, int | str], rollouts.Progress, str]] = {
         "the controller has not seen the change yet",
     ),
     "the deadline is exceeded": (DEADLINE, STUCK, "the rollout exceeded its progress deadline"),
+    "the Job has failed": ({"progressing_reason": "JobFailed"}, STUCK, "the Job has failed"),
+    "another reason means nothing": ({"progressing_reason": "ReplicaSetUpdated"}, COMPLETE, "3 of 3 replicas are new and available"),
     "not all replicas are new": ({"updated": 1}, GOING_ON, "1 of 3 new replicas have been created"),
     "old replicas are left": ({"replicas": 5}, GOING_ON, "2 old replicas are still going away"),
     "not all new replicas are available": ({"available": 2}, GOING_ON, "2 of 3 new replicas are available"),
@@ -34,6 +38,21 @@ def test_progress(changes: dict[str, int | str], progress: rollouts.Progress, se
 def test_figures_that_the_api_leaves_out_are_zero_and_never_complete() -> None:
     assert rollouts.progress(rollouts.Observed(generation=1))[0] is GOING_ON
     assert rollouts.progress(rollouts.Observed(generation=1, observed_generation=1))[0] is GOING_ON
+
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("complained_at", "expected"),
+    [(NOON - timedelta(seconds=1), COMPLETE), (NOON, STUCK), (NOON + timedelta(seconds=1), STUCK), (None, STUCK)],
+    ids=["before", "in the same second", "since", "nobody knows when"],
+)
+def test_deadline_that_was_exceeded_before_is_nothing_that_an_action_has_done(
+    complained_at: datetime | None, expected: rollouts.Progress
+) -> None:
+    seen = rollouts.Observed.model_validate({**DONE, **DEADLINE, "progressing_since": complained_at})
+    assert rollouts.progress(rollouts.since(seen, NOON))[0] is expected
 
 
 UNDER_WAY = {Phase.PENDING, Phase.PLANNING, Phase.STRESSING, Phase.GATED, Phase.AWAITING_APPROVAL, Phase.EXECUTING, Phase.VERIFYING}

@@ -64,7 +64,7 @@ def judged(
 
 
 TROUBLED = {"troubled": ("uid-old",)}
-OLD = {"born": -600, "ready": -590}
+OLD: dict[str, Any] = {"born": -600, "ready": -590}
 NO_SOAK = {"soak_seconds": 0}
 FEW_ERRORS, MANY_ERRORS = {"error_ratio": 0.01}, {"error_ratio": 0.5}
 
@@ -111,7 +111,11 @@ TABLE: dict[str, tuple[dict[str, Any], Outcome | None, str]] = {
         Outcome.INCONCLUSIVE,
         f"{SENTENCE}, but the pods do not stay ready for 60 s",
     ),
-    "it became ready in the last moment": ({"pods": (a_pod(ready=599),), "seconds": 659}, Outcome.VERIFIED, f"{SENTENCE}; no restart in 60 s"),
+    "it became ready in the last moment": (
+        {"pods": (a_pod(ready=599),), "seconds": 659},
+        Outcome.VERIFIED,
+        f"{SENTENCE}; no restart in 60 s",
+    ),
     # pods
     "a new pod is crash-looping": (
         {"pods": (a_pod("a"), looping("b"))},

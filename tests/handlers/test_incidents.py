@@ -74,11 +74,29 @@ async def test_event_without_a_name_or_namespace_wakes_nobody(name: str | None, 
     assert ringing.bell.woken == []
 
 
+def changed(*, generation: int = 1, namespace: str | None = "shop", type: str | None = "MODIFIED") -> dict[str, Any]:  # noqa: A002
+    return {"namespace": namespace, "name": "default", "meta": {"generation": generation}, "type": type}
+
+
 async def test_changed_guardrails_wake_their_namespace(ringing: Ringing) -> None:
-    await ringing.ring("guardrails-changed", namespace="shop", type="DELETED")
+    await ringing.ring("guardrails-changed", **changed())
+    await ringing.ring("guardrails-changed", **changed(generation=2))
+    await ringing.ring("guardrails-changed", **changed(generation=2, type="DELETED"))
+    assert ringing.bell.namespaces == ["shop", "shop", "shop"]
+
+
+async def test_guardrails_that_only_show_something_else_wake_nobody(ringing: Ringing) -> None:
+    await ringing.ring("guardrails-changed", **changed())
+    await ringing.ring("guardrails-changed", **changed())
     assert ringing.bell.namespaces == ["shop"]
 
 
+async def test_guardrails_that_are_created_again_wake_their_namespace(ringing: Ringing) -> None:
+    for kind in ("ADDED", "DELETED", "ADDED"):
+        await ringing.ring("guardrails-changed", **changed(type=kind))
+    assert ringing.bell.namespaces == ["shop", "shop", "shop"]
+
+
 async def test_changed_guardrails_of_no_namespace_wake_nobody(ringing: Ringing) -> None:
-    await ringing.ring("guardrails-changed", namespace=None)
+    await ringing.ring("guardrails-changed", **changed(namespace=None))
     assert ringing.bell.namespaces == []

@@ -208,7 +208,7 @@ class Execution(values.Value):
     holder: values.Line = ""
     """Which operator process claimed the last of them."""
     held_because: values.Text = ""
-    """Why a released action is not begun yet; empty when nothing holds it."""
+    """Why a released action is not begun or not gone on with; empty when nothing holds it."""
     held_until: Annotated[str, StringConstraints(max_length=32)] = ""
     """Until when it is held; empty when that is for a person to decide."""
 

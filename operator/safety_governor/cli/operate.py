@@ -18,7 +18,7 @@ async def run(settings: Settings, *, kubeconfig: str | None) -> int:
     log.info("starting", version=__version__, store=str(settings.store), namespace=settings.watch_namespace or "all")
     try:
         figures = metrics.Metrics()
-        async with bootstrap.operator(settings, kubeconfig=kubeconfig, on_guard=figures.set_guard_ready) as parts:
+        async with bootstrap.operator(settings, kubeconfig=kubeconfig, on_guard=figures.set_guard_ready, on_end=figures.count_end) as parts:
             return await process.run(
                 attend=parts.attendant.attend,
                 lease=parts.lease,

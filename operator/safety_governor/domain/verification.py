@@ -51,7 +51,7 @@ class Baseline(values.Value):
     """How things were before the action."""
 
     troubled: tuple[values.Line, ...] = Field(default=(), max_length=64)
-    """Uids of pods that were crash-looping already."""
+    """Uids of pods that were crash-looping, or restarted a short while before."""
     error_ratio: float | None = Field(default=None, ge=0.0, le=1.0)
     """Of the live logs; absent when unknown."""
 

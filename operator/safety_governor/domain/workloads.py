@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import Field, JsonValue
@@ -11,6 +11,9 @@ from safety_governor.domain import rollouts, values
 
 ROLLING = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
 """Kinds whose pods are replaced by a rollout of their template."""
+
+FORGIVEN = timedelta(minutes=10)
+"""After so long without a restart the kubelet, too, forgets those of before."""
 
 NODE = "Node"
 JOB = "Job"
@@ -73,6 +76,10 @@ class Pod(values.Value):
     def is_crash_looping(self) -> bool:
         """Whether the kubelet has begun to wait between restarts."""
         return self.waiting == "CrashLoopBackOff"
+
+    def is_in_trouble(self, now: datetime) -> bool:
+        """Whether it crash-loops, or was restarted a short while ago: for most of its back-off the kubelet does not say that it waits."""
+        return self.is_crash_looping or (self.restarts > 0 and self.last_ended_at is not None and now - self.last_ended_at < FORGIVEN)
 
 
 class Revision(values.Value):

@@ -1,8 +1,9 @@
 """What the operator tells Prometheus. Nothing here carries a name of an incident or a person."""
 
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from safety_governor import __version__
+from safety_governor.domain import lifecycle
 
 
 class Metrics:
@@ -14,9 +15,16 @@ class Metrics:
         self._guard = Gauge(
             "governor_approval_guard_ready", "1 while the API server is proved to refuse forbidden approvals", registry=self._registry
         )
+        self._ended = Counter("governor_incidents_ended", "Incidents that came to their end, by phase", ["phase"], registry=self._registry)
+        for phase in sorted(lifecycle.TERMINAL):
+            self._ended.labels(phase=phase)
         Gauge("governor_build_info", "1, labelled with the version", ["version"], registry=self._registry).labels(version=__version__).set(
             1
         )
+
+    def count_end(self, phase: str) -> None:
+        """An incident came to its end. Indeterminate and RolledBack are what to page somebody for."""
+        self._ended.labels(phase=phase).inc()
 
     def set_leader(self, leads: bool) -> None:  # noqa: FBT001 - a gauge is set to a value
         """Whether this process holds the Lease."""

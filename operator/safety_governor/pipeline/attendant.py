@@ -7,11 +7,12 @@ the incident in Failed, or in Indeterminate where the cluster may have been touc
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from safety_governor.api import progress, v1alpha1
+from safety_governor.api import conditions, progress, v1alpha1
 from safety_governor.domain import errors, lifecycle, verdicts
 from safety_governor.pipeline import outcomes, ports, register, runner
 from safety_governor.pipeline.stages import approve
@@ -27,6 +28,9 @@ TRIES = 3
 
 AGAIN = timedelta(milliseconds=100)
 
+_TOLD = frozenset({lifecycle.Phase.INDETERMINATE, lifecycle.Phase.ROLLED_BACK})
+"""Ends that somebody has to hear of although nobody was asked."""
+
 
 class Attendant:
     """Attends incidents; one call per incident, as many at once as there are incidents under way."""
@@ -38,6 +42,7 @@ class Attendant:
         runner: runner.Runner,
         clock: ports.Clock,
         past: register.Register,
+        on_end: Callable[[str], None] = lambda _: None,
         patience: timedelta = PATIENCE,
         at_once: int = 8,
     ) -> None:
@@ -45,6 +50,7 @@ class Attendant:
         self._runner = runner
         self._clock = clock
         self._past = past
+        self._on_end = on_end
         self._patience = patience
         self._at_once = asyncio.Semaphore(at_once)
 
@@ -144,6 +150,13 @@ class Attendant:
             await self._incidents.announce(
                 written, reason=approve.GUARD_MISSING, message="no approval is honoured until the guard is back", warning=True
             )
+        if status.phase in lifecycle.TERMINAL:
+            self._on_end(status.phase)
+        if status.phase in _TOLD:
+            summary = conditions.find(status.conditions, conditions.Type.SUCCEEDED)
+            why = summary.message if summary is not None else ""
+            log.error("a person has to look at this", phase=status.phase, why=why)
+            await self._incidents.announce(written, reason=status.phase, message=why, warning=True)
         gate, before = status.gate, incident.status.gate
         if gate is None or (before is not None and before.plan_digest == gate.plan_digest):
             return

@@ -158,7 +158,7 @@ def _claimed(case: cases.Case, following: sequence.Begin, scene: workloads.Scene
         state=records.ActionState.CLAIMED,
         before=actions.of(step.type).snapshot(step, scene),
         baseline=verification.Baseline(
-            troubled=tuple(pod.uid for pod in scene.pods or () if pod.is_crash_looping)[:64],
+            troubled=tuple(pod.uid for pod in scene.pods or () if pod.is_in_trouble(case.now))[:64],
             error_ratio=telemetry.error_ratio if telemetry is not None and not following.undoes else None,
         ),
         watch=watch,
