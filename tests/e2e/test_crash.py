@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from safety_governor.domain import lifecycle
 from support.crash import SCENARIOS, Scenario, write_knowledge
 from support.gatekeeper import Gatekeeper
 from support.hook_receiver import HookReceiver
@@ -77,6 +78,8 @@ def test_killed_operator_goes_on_from_the_status_and_every_action_takes_effect_a
     if approved:
         _approve(shop)
     assert first.wait(60) == -9
+    last = number == scenario.requests and after
+    assert (shop.status("slow").get("phase") in lifecycle.TERMINAL) == last, "the scenario takes another number of requests"
     gatekeeper.let_pass()
     start_operator(**settings)
     if scenario.approved and not approved:

@@ -87,10 +87,11 @@ class TestRefusals:
         assert await self.refusals(stage, an_example(ActionType.SCALE), autoscaler=None) == told
 
     async def test_without_a_target_are_those_of_the_rules(self, stage: Stage) -> None:
-        rails = await stage.guard.read(NAMESPACE)
         stage.rails.policies["default"] = all_allowed(allowed_actions=())
+        rails = await stage.guard.read(NAMESPACE)
         steps = (an_example(ActionType.SCALE),)
-        assert stage.guard.refusals(rails, namespace=NAMESPACE, target=TARGET, steps=steps, scenes=()) == ()
+        found = stage.guard.refusals(rails, namespace=NAMESPACE, target=TARGET, steps=steps, scenes=())
+        assert found == ("Scale is not among the allowed actions (none)",)
 
 
 class TestHolds:

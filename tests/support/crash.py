@@ -146,7 +146,7 @@ SCENARIOS = (
     Scenario(
         name="job",
         steps=({"type": "RunJob", "parameters": {"template": "tidy"}},),
-        requests=3,
+        requests=4,
         effects=1,
         prepare=_deploy_with_template,
         rules={"jobTemplates": ["tidy"]},

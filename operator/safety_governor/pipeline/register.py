@@ -30,11 +30,13 @@ class Register:
         execution = incident.status.execution
         self._reserved.pop(incident.key, None)
         recorded = {action.key for action in execution.actions} if execution is not None else set()
-        for one in [one for one in self._past.values() if one.incident == incident.key and one.is_under_way and one.key not in recorded]:
-            if execution is None:
-                self._past[one.key] = _lost(one, one.claimed_at)
-            else:
+        for one in [one for one in self._past.values() if one.incident == incident.key and one.key not in recorded]:
+            if one.is_under_way and execution is not None:
                 del self._past[one.key]
+                continue
+            # It is not what this incident did itself, and keeps it away like everybody else: nobody gets a new budget by a new object.
+            ended = _lost(one, one.claimed_at) if one.is_under_way else one
+            self._past[one.key] = ended.model_copy(update={"incident": f"{one.incident} (deleted)"})
         if execution is None:
             return
         under_way = incident.status.phase in lifecycle.ACTING
