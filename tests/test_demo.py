@@ -49,8 +49,12 @@ def test_everything_happens_as_it_must(environment: Mapping[str, str]) -> None:
     assert "APPROVE by bob refused: APPROVE does not release this verdict; it takes FORCE_OVERRIDE" in said
     assert '"decision":"FORCE_OVERRIDE"' in said
     assert "ContradictionsReached  measured 2, allowed < 2" in said
-    assert "Without the gate: 7 restarts" in said
-    assert "With the gate:    3 restarts, one for each incident that was released, by system:serviceaccount:shop:governor-executor." in said
+    assert "Without the gate: 10 changes" in said
+    gated = "With the gate:    5 changes, one for each incident that was released and 1 that took one back"
+    assert gated in said
+    assert "freeze window closing-of-the-books" in said
+    assert "1 of 1 actions on Deployment/search-api in the last hour; the next may run at" in said
+    assert "step-1-undo undo of step-1: RolloutUndo Deployment/cart  Verified" in said
     assert "Everything happened as it must" in said
     assert not any(Path(environment["TMPDIR"]).iterdir()), "nothing is left behind"
 

@@ -30,9 +30,9 @@ def of_kind(kind: str) -> list[dict[str, Any]]:
 class ExampleCluster(assumed.AssumedCluster):
     """The rules and the workloads of examples/cluster."""
 
-    async def find(self, namespace: str, target: plans.Target) -> workloads.Workload | None:
+    async def look(self, namespace: str, target: plans.Target, *, step: plans.Step | None = None, key: str = "") -> workloads.Scene | None:
         exists = any((one["metadata"]["namespace"], one["metadata"]["name"]) == (namespace, target.name) for one in of_kind("Deployment"))
-        return await super().find(namespace, target) if exists else None
+        return await super().look(namespace, target, step=step, key=key) if exists else None
 
     async def fetch(self, namespace: str) -> tuple[guardrails.Named, ...]:
         found = [v1alpha1.RemediationPolicy.read(body) for body in of_kind("RemediationPolicy")]

@@ -10,7 +10,7 @@ from demo.expected import DEPLOYMENTS, EXPECTED, ROOT, WORLD, Expectation
 from demo.governor import Governor
 from demo.incidents import Seen, Watch
 from demo.stage import Stage, UnexpectedError, environment
-from testbed import ControlPlane, binaries, wait_until
+from testbed import BEHAVIOUR_ANNOTATION, ControlPlane, binaries, wait_until
 
 PROGRAM = Path(sys.executable).with_name("safety-governor")
 _BY_NAME = {one.name: one for one in EXPECTED}
@@ -47,11 +47,23 @@ def set_up_cluster(stage: Stage, cluster: ControlPlane) -> None:
             cluster.kubectl("rollout", "status", f"deployment/{name}", "-n", namespace, "--timeout=60s")
         _await_rights(cluster)
     stage.kubectl(cluster, "admin", "get", "deployments,remediationpolicies", "-n", "shop")
+    stage.say("The release before of cart cannot start any more, which nobody has written down:")
+    for image, behaviour in (("2.6.9", "crash-loop"), ("2.7.0", None)):
+        template = {
+            "metadata": {"annotations": {BEHAVIOUR_ANNOTATION: behaviour}},
+            "spec": {"containers": [{"name": "cart", "image": f"registry.example/shop/cart:{image}"}]},
+        }
+        patch = json.dumps({"spec": {"template": template}}, separators=(",", ":"))
+        stage.kubectl(cluster, "admin", "patch", "deployment", "cart", "-n", "shop", "--type=merge", "-p", patch)
+    with stage.waiting("The pods of cart start again …"):
+        cluster.kubectl("rollout", "status", "deployment/cart", "-n", "shop", "--timeout=60s")
 
 
 def _await_rights(cluster: ControlPlane) -> None:
     """The API server hears of new bindings a moment after they are written."""
-    wanted = [("alice", "create", one) for one in ("shop", "shop-staging")] + [(one, "patch", "shop") for one in ("bob", "carol")]
+    wanted = [("alice", "create", one) for one in ("shop", "shop-staging", "bookkeeping")] + [
+        (one, "patch", "shop") for one in ("bob", "carol")
+    ]
     for person, verb, namespace in wanted:
         may = functools.partial(_may, cluster, person, verb, namespace)
         wait_until(may, 20, f"{person} to be allowed to {verb} incidents in {namespace}")
@@ -81,14 +93,50 @@ def start_operator(stage: Stage, governor: Governor) -> None:
 def report_incidents(cast: Cast) -> dict[str, Seen]:
     """Alice reports; the operator plans, doubts and decides."""
     stage, cluster = cast.stage, cast.cluster
-    for one in EXPECTED:
-        stage.kubectl(cluster, "alice", "apply", "-f", str(one.manifest))
-    seen = cast.watch.until("a decision about every incident", lambda all_: all(one.is_settled for one in all_.values()))
+    seen: dict[str, Seen] = {}
+    for late in (False, True):
+        if late:
+            stage.say("")
+            stage.say("One more, about search-api again, which was restarted a moment ago:")
+        for one in EXPECTED:
+            if one.late is late:
+                stage.kubectl(cluster, "alice", "apply", "-f", str(one.manifest))
+                cast.watch.add(one)
+        seen = cast.watch.until("a decision about every incident", lambda all_: all(one.is_settled for one in all_.values()))
     stage.say("")
-    stage.say("All are decided. One went through by itself: nothing spoke against it. Of the others, four wait for people.")
+    stage.say("All are decided. Two went through by themselves, and one of those was taken back. Two are held, four wait for people.")
     stage.kubectl(cluster, "bob", "get", "incidents", "-n", "shop")
-    stage.kubectl(cluster, "alice", "get", "incidents", "-n", "shop-staging")
+    for namespace in ("bookkeeping", "shop-staging"):
+        stage.kubectl(cluster, "alice", "get", "incidents", "-n", namespace)
     return seen
+
+
+def tell_held(cast: Cast) -> None:
+    """What was released and is not done yet says why, and until when; what made things worse was taken back."""
+    stage, cluster = cast.stage, cast.cluster
+    said = '{.status.execution.heldBecause}{"\\n"}'
+    stage.say("Nothing speaks against them but the guard-rails of their namespaces. They go on by themselves when these let them:")
+    for name in ("frozen", "over-budget"):
+        one = _BY_NAME[name]
+        stage.kubectl(cluster, "alice", "get", "incident", name, "-n", one.namespace, "-o", f"jsonpath={said}")
+    _await_display(cast)
+    stage.kubectl(cluster, "admin", "get", "rp", "-A")
+    stage.say("All that was on record spoke for rolling cart back, and it made things worse. The governor saw it and took it back:")
+    env = environment(KUBECONFIG=str(cluster.kubeconfig("bob")))
+    stage.run(PROGRAM, "why", "shop/regressed", person="bob", env=env)
+    stage.kubectl(cluster, "admin", "rollout", "status", "deployment/cart", "-n", "shop")
+
+
+def _await_display(cast: Cast) -> None:
+    """The policies show how their namespaces stand within a few seconds."""
+    path = "/apis/safetygovernor.io/v1alpha1/namespaces/{0}/remediationpolicies/{0}"
+
+    def shown() -> bool:
+        bodies = [cast.cluster.request("GET", path.format(name))[1].get("status", {}) for name in ("shop", "bookkeeping")]
+        return bodies[0].get("actionsLastHour", 0) > 0 and bool(bodies[1].get("frozenUntil"))
+
+    with cast.stage.waiting("The policies show how their namespaces stand …"):
+        wait_until(shown, 40, "the policies to show how their namespaces stand")
 
 
 def tell_why(cast: Cast) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from demo.expected import DEPLOYMENTS, EXPECTED, Expectation
+from demo.expected import BEFORE, DEPLOYMENTS, EXPECTED, Expectation
 from demo.incidents import Seen
 from testbed import ControlPlane, mutating_requests
 
@@ -73,11 +73,14 @@ def of_incident(one: Expectation, seen: Seen, witness: Witness) -> list[str]:
             _counted(f"{it.namespace}/{it.target}" for it in effects),
             _counted([f"{one.namespace}/{one.deployment}"] * one.effects),
         ),
-        ("verification", (seen.status.get("verification") or {}).get("outcome"), "Verified" if one.effects else None),
+        ("verification", (seen.status.get("verification") or {}).get("outcome"), one.verified if one.effects else None),
+        ("held", bool(seen.held), bool(one.held)),
     ]
     if one.reasons is not None:
         compared.append(("reason", seen.gate.get("reason"), ",".join(one.reasons) or "NoFindings"))
     wrong = [f"{what} is {actual or 'nothing'}, must be {must or 'nothing'}" for what, actual, must in compared if actual != must]
+    if one.held not in seen.held:
+        wrong.append(f"is held because {seen.held!r}, must say {one.held!r}")
     if one.says and any(effect.at <= witness.released_at.get(one.key, "~") for effect in effects):
         wrong.append(f"was begun before “{one.says}” was said")
     return wrong
@@ -98,7 +101,7 @@ def _of_deployments(cluster: ControlPlane) -> list[str]:
     for namespace, name in DEPLOYMENTS:
         _, body = cluster.request("GET", f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
         must = sum(one.effects for one in EXPECTED if (one.namespace, one.deployment) == (namespace, name))
-        changes = int(body["metadata"]["generation"]) - 1
+        changes = int(body["metadata"]["generation"]) - 1 - BEFORE.get((namespace, name), 0)
         if changes != must:
             wrong.append(f"Deployment {namespace}/{name} was changed {changes} times, must be {must}")
     return wrong
@@ -114,17 +117,24 @@ def _touches(event: Mapping[str, Any], operator: str) -> bool:
 
 def _effect(event: Mapping[str, Any]) -> Effect:
     body, target = event.get("requestObject"), event["objectRef"]
-    metadata = body.get("metadata") if isinstance(body, dict) else None
     is_deployment = target.get("resource") == "deployments" and not target.get("subresource")
     kind = "/".join(part for part in (target.get("resource"), target.get("subresource")) if part)
     return Effect(
         namespace=target.get("namespace", ""),
         target=target.get("name", "") if is_deployment else f"{kind} {target.get('name', '')}",
-        incident=((metadata or {}).get("annotations") or {}).get(_ACTED_FOR, ""),
+        incident=_annotations(body).get(_ACTED_FOR, ""),
         by=event["user"]["username"],
         impersonating=event.get("impersonatedUser", {}).get("username", ""),
         at=_time(event),
     )
+
+
+def _annotations(body: object) -> Mapping[str, str]:
+    """What a write says about itself, whether it is a JSON patch or any other body."""
+    if isinstance(body, list):
+        return next((one["value"] for one in body if one["path"] == "/metadata/annotations"), {})
+    metadata = body.get("metadata") if isinstance(body, dict) else None
+    return (metadata or {}).get("annotations") or {}
 
 
 def _key(event: Mapping[str, Any]) -> str:

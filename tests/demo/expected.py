@@ -25,7 +25,13 @@ class Expectation:
     namespace: str = "shop"
     deployment: str
     effects: int = 0
-    """How often its deployment is restarted for it, as the audit log counts."""
+    """How often its deployment is changed for it, as the audit log counts."""
+    verified: str = "Verified"
+    """How what was done turned out, if anything was done."""
+    held: str = ""
+    """What holds it back at the end of the demo; empty when nothing does."""
+    late: bool = False
+    """Whether it is reported after the others."""
     says: str = ""
     """The word that ended the waiting, and whose: `APPROVE by bob`."""
     refused: tuple[str, ...] = ()
@@ -83,6 +89,33 @@ EXPECTED = (
         says="FORCE_OVERRIDE by carol",
         refused=("APPROVE by bob",),
     ),
+    Expectation(
+        name="regressed",
+        decision="execute",
+        requires="NotNeeded",
+        phase="RolledBack",
+        deployment="cart",
+        effects=2,
+        verified="Regressed",
+    ),
+    Expectation(
+        name="frozen",
+        namespace="bookkeeping",
+        decision="execute",
+        requires="NotNeeded",
+        phase="Gated",
+        deployment="invoices",
+        held="closing-of-the-books",
+    ),
+    Expectation(
+        name="over-budget",
+        decision="execute",
+        requires="NotNeeded",
+        phase="Gated",
+        deployment="search-api",
+        held="1 of 1 actions on Deployment/search-api in the last hour",
+        late=True,
+    ),
     Expectation(name="nothing-known", decision="hand_over", requires="Impossible", reasons=None, phase="HandedOver", deployment="catalog"),
     Expectation(name="manual-only", decision="hand_over", requires="Impossible", phase="HandedOver", deployment="payments"),
     Expectation(name="observe-only", decision="execute", requires="NotNeeded", phase="Observed", deployment="catalog"),
@@ -102,6 +135,11 @@ DEPLOYMENTS = (
     ("shop", "checkout"),
     ("shop", "catalog"),
     ("shop", "search-api"),
+    ("shop", "cart"),
+    ("bookkeeping", "invoices"),
     ("shop-staging", "search-api"),
 )
 """Everything in examples/cluster that could be touched."""
+
+BEFORE = {("shop", "cart"): 2}
+"""How often the stage itself has changed a Deployment, to give it a past."""

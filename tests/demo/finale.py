@@ -9,9 +9,18 @@ from demo.checks import Effect
 from demo.expected import EXPECTED, Expectation
 from demo.incidents import Seen
 from demo.stage import Stage
+from safety_governor.domain import values
 
 _HEADINGS = ("INCIDENT", "WITHOUT THE GATE", "THE GATE", "BECAUSE", "PEOPLE", "ENDED", "TOUCHED")
-_STYLES = {"Resolved": "green", "Rejected": "red", "Blocked": "red", "HandedOver": "yellow", "Observed": "blue"}
+_STYLES = {
+    "Resolved": "green",
+    "Rejected": "red",
+    "Blocked": "red",
+    "HandedOver": "yellow",
+    "Observed": "blue",
+    "RolledBack": "yellow",
+    "Gated": "yellow",
+}
 _NEEDS_COLUMNS = {"BECAUSE": 138, "PEOPLE": 113, "ENDED": 113}
 """Narrower terminals are spared what `kubectl get` has just shown and `why` tells."""
 
@@ -31,9 +40,9 @@ def show(
         table.add_row(mark, *(cells[heading] for heading in headings))
     stage.console.print(table)
     stage.console.print()
-    hasty = sum("restarts" in action for action in naive.values())
-    stage.console.print(Text.assemble("Without the gate: ", (f"{hasty} restarts", "bold red"), ", at once, and nobody would know why."))
-    stage.console.print(Text.assemble("With the gate:    ", (f"{len(found)} restarts", "bold green"), _by_whom(found)))
+    hasty = sum(action.startswith(("restarts", "rolls")) for action in naive.values())
+    stage.console.print(Text.assemble("Without the gate: ", (f"{hasty} changes", "bold red"), ", at once, and nobody would know why."))
+    stage.console.print(Text.assemble("With the gate:    ", (f"{len(found)} changes", "bold green"), _by_whom(found)))
 
 
 def complain(stage: Stage, wrong: Mapping[str, Sequence[str]]) -> None:
@@ -47,7 +56,8 @@ def complain(stage: Stage, wrong: Mapping[str, Sequence[str]]) -> None:
 
 def _by_whom(found: Sequence[Effect]) -> str:
     names = sorted({f"{one.impersonating or one.by}" for one in found})
-    once = ", one for each incident that was released" if len({one.incident for one in found}) == len(found) else ""
+    back = len(found) - len({one.incident for one in found})
+    once = ", one for each incident that was released" + (f" and {back} that took one back" if back else "")
     return f"{once}, by {' and '.join(names)}." if names else "."
 
 
@@ -55,11 +65,16 @@ def _cells(one: Expectation, seen: Seen, naive: str, found: Sequence[Effect]) ->
     """What stands under the headings."""
     touched = [effect.target for effect in found if effect.incident == one.key]
     reason = str(seen.gate.get("reason", "")) if one.reasons is not None else ""
+    because = reason.replace(",", "\n").replace("NoFindings", "")
+    if seen.held:
+        because = values.clip(seen.held.partition(";")[0].partition(" (")[0], 64)
+    elif seen.phase == "RolledBack":
+        because = "made it worse,\ntaken back"
     return {
         "INCIDENT": Text(one.name),
         "WITHOUT THE GATE": Text(naive),
         "THE GATE": Text(_decision(seen)),
-        "BECAUSE": Text(reason.replace(",", "\n").replace("NoFindings", "") or "–", style="dim"),
+        "BECAUSE": Text(because or "–", style="dim"),
         "PEOPLE": _people(seen),
         "ENDED": Text(seen.phase, style=_STYLES.get(seen.phase, "red")),
         "TOUCHED": Text("\n".join(f"{name} ×{touched.count(name)}" for name in dict.fromkeys(touched)) or "nothing"),
@@ -69,7 +84,7 @@ def _cells(one: Expectation, seen: Seen, naive: str, found: Sequence[Effect]) ->
 def _decision(seen: Seen) -> str:
     decision, takes = str(seen.gate.get("decision") or "none"), str(seen.gate.get("requiredApproval"))
     if decision != "block_and_escalate":
-        return decision.replace("_", " ")
+        return "execute,\nheld" if seen.held else decision.replace("_", " ")
     return "block\nfor good" if takes == "Impossible" else f"block, takes\n{takes}"
 
 

@@ -14,6 +14,9 @@ from testbed.processes import ServerProcess
 _START_SECONDS = 60.0
 _STOP_SECONDS = 25.0
 
+SOAK = 2
+"""Seconds for which everything must go well after an action; a minute, where nobody waits for it."""
+
 
 class Governor:
     """`safety-governor operator`, from its start to its orderly end."""
@@ -21,7 +24,8 @@ class Governor:
     def __init__(self, program: Path, *, kubeconfig: Path, store: Path, log: Path) -> None:
         self._port = _free_port()
         self.log = log
-        env = environment(KUBECONFIG=str(kubeconfig), GOVERNOR_STORE=str(store), GOVERNOR_HEALTH_ADDRESS=f"127.0.0.1:{self._port}")
+        own = {"GOVERNOR_JOURNAL": str(log.with_name("journal.jsonl")), "GOVERNOR_VERIFY_SOAK": f"PT{SOAK}S"}
+        env = environment(KUBECONFIG=str(kubeconfig), GOVERNOR_STORE=str(store), GOVERNOR_HEALTH_ADDRESS=f"127.0.0.1:{self._port}", **own)
         self._process = ServerProcess("safety-governor operator", [program, "operator"], log=log, cwd=log.parent, env=env)
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 from rich.live import Live
 from rich.table import Table
 
-from demo.expected import EXPECTED, Expectation
+from demo.expected import Expectation
 from demo.governor import Governor
 from demo.stage import Stage, UnexpectedError
 from testbed import ControlPlane, wait_until
@@ -48,9 +48,15 @@ class Seen:
         return self.phase == "AwaitingApproval"
 
     @property
+    def held(self) -> str:
+        """Why what was released is not done yet."""
+        found: str = (self.status.get("execution") or {}).get("heldBecause", "") if self.phase == "Gated" else ""
+        return found
+
+    @property
     def is_settled(self) -> bool:
-        """Finished, or waiting for people."""
-        return bool(self.gate) and (self.phase in TERMINAL or self.waits_for_people)
+        """Finished, held, or waiting for people."""
+        return bool(self.gate) and (self.phase in TERMINAL or self.waits_for_people or bool(self.held))
 
 
 class Watch:
@@ -60,6 +66,11 @@ class Watch:
         self._cluster = cluster
         self._governor = governor
         self._stage = stage
+        self._reported: list[Expectation] = []
+
+    def add(self, one: Expectation) -> None:
+        """From now on this incident is looked at."""
+        self._reported.append(one)
 
     def read(self, one: Expectation) -> Seen:
         """As it is now."""
@@ -69,8 +80,8 @@ class Watch:
         return Seen(body.get("spec") or {}, body.get("status") or {})
 
     def all(self) -> dict[str, Seen]:
-        """Every incident of the demo, by name."""
-        return {one.name: self.read(one) for one in EXPECTED}
+        """Every incident that was reported, by name."""
+        return {one.name: self.read(one) for one in self._reported}
 
     def until(self, what: str, satisfied: Callable[[dict[str, Seen]], bool], *, timeout: float = 60.0) -> dict[str, Seen]:
         """All incidents, once they satisfy this.

@@ -33,4 +33,6 @@ def _in_words(runbook: documents.Runbook, deployment: str) -> str:
     kinds = {step.type for step in remediation.steps} if remediation else set()
     if values.ActionType.ROLLOUT_RESTART in kinds:
         return f"restarts {deployment}"
+    if values.ActionType.ROLLOUT_UNDO in kinds:
+        return f"rolls {deployment} back"
     return f"follows “{runbook.title}”" if runbook.service == documents.ANY_SERVICE else "tries it by itself"

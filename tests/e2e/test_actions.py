@@ -10,10 +10,11 @@ import yaml
 from support.hook_receiver import HookReceiver
 from support.operator_process import OperatorProcess, StartOperator
 from support.shop import Shop
-from testbed import ControlPlane, WorkloadKind, cron_job_yaml, workload_yaml
+from testbed import BEHAVIOUR_ANNOTATION, ControlPlane, WorkloadKind, cron_job_yaml, workload_yaml
 
 SECRET = "0123456789abcdef0123456789abcdef"
 SUMMARY = "The workers hang and the queue grows"
+BREAKING = f"spec.template.metadata.annotations[{BEHAVIOUR_ANNOTATION}]"
 EVERYTHING = ("RolloutRestart", "Scale", "RolloutUndo", "EvictPods", "Cordon", "RunJob", "PatchFields", "Webhook")
 
 
@@ -283,9 +284,9 @@ def test_step_that_is_not_proved_good_is_the_last(shop: Shop, operator: Operator
 def test_job_that_fails_stops_for_a_person_and_nothing_else_is_done(shop: Shop, operator: OperatorProcess) -> None:
     shop.deploy("web")
     shop.create(cron_job_yaml("tidy", namespace=shop.namespace, behaviour="fails"))
-    shop.allow("RunJob", "RolloutRestart", jobTemplates=["tidy"])
+    shop.allow("RunJob", "PatchFields", jobTemplates=["tidy"], patchable=[{"path": BREAKING}])
     mark = shop.cluster.audit_mark()
-    report(shop, "job-and-restart")
+    report(shop, "job-and-break")
     status = shop.wait_for_end("hang")
     assert status["phase"] == "Indeterminate", status
     (action,) = status["execution"]["actions"]

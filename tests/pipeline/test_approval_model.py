@@ -64,7 +64,9 @@ class Lifecycle(RuleBasedStateMachine):
     def _fingerprint(self) -> str:
         documents = sorted(one.model_dump_json() for one in self.world.knowledge.documents.values())
         deployed = self.world.workloads.stored[SERVICE].template_hash
-        return "\n".join((*documents, deployed, *(one.model_dump_json() for one in self.world.rails.policies.values())))
+        # The kill switch says when, not what; it holds what people have released and does not take their word back.
+        rules = (one.model_copy(update={"suspend": False}) for one in self.world.rails.policies.values())
+        return "\n".join((*documents, deployed, *(one.model_dump_json() for one in rules)))
 
     @property
     def _digest(self) -> str:

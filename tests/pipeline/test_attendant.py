@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -15,7 +15,7 @@ from safety_governor.domain import errors
 from safety_governor.domain.lifecycle import Phase
 from safety_governor.pipeline import attendant, cases, outcomes, runner
 from safety_governor.pipeline.stages import execute
-from support.builders import NAME, NAMESPACE, OWN_NAMESPACE, SERVICE, World, an_incident
+from support.builders import CONTRADICTIONS, NAME, NAMESPACE, SERVICE, World, an_incident
 from support.fakes import NOON, in_fake_time
 
 HOUR = 3600.0
@@ -383,3 +383,66 @@ def test_so_many_incidents_at_once_and_no_more() -> None:
     in_fake_time(world.clock, main())
     assert most == 2
     assert NAME not in world.incidents.reads
+
+
+class TestMemory:
+    """What others are told about this incident while it is attended."""
+
+    def test_incident_that_is_deleted_while_it_acts_lets_its_target_go(self, world: World) -> None:
+        world.workloads.slow = True
+        assert attend(world, at={60: world.incidents.stored.clear})
+        assert len(world.workloads.effects) == 1
+        assert self._guards(world) == ["Cooldown"]
+
+    def test_claim_whose_answer_was_lost_is_known_and_carried_out_once(self, world: World) -> None:
+        write, lost = world.incidents.record_status, [errors.ClusterUnavailableError("timeout")]
+
+        async def write_and_lose(*args: Any) -> Any:
+            written = await write(*args)
+            if lost:
+                raise lost.pop()
+            return written
+
+        world.incidents.record_status = write_and_lose  # type: ignore[method-assign,assignment]
+        world.workloads.slow = True
+        attend(world, seconds=30)
+        assert (len(world.workloads.effects), self._guards(world)) == (1, ["InFlight"])
+
+    def test_claim_that_could_not_be_written_keeps_nobody_away_while_people_are_asked(self, world: World) -> None:
+        world.incidents.failures = [errors.ConflictError("somebody wrote first")]
+
+        def contradict() -> None:
+            world.knowledge.put(*CONTRADICTIONS)
+
+        find = world.incidents.find
+
+        async def find_later(namespace: str, name: str) -> Any:
+            if len(world.incidents.reads) == 1:
+                contradict()
+            return await find(namespace, name)
+
+        world.incidents.find = find_later  # type: ignore[method-assign]
+        attend(world, seconds=600)
+        assert (world.status.phase, world.incidents.failures) == (Phase.AWAITING_APPROVAL, [])
+        assert self._guards(world) == []
+
+    def test_step_that_is_held_halfway_costs_one_write_however_long_it_is_held(self, world: World) -> None:
+        world.remedy({"type": "RolloutRestart"}, {"type": "Scale", "parameters": {"replicas": "3"}})
+        act = world.workloads.act
+
+        async def act_and_freeze(*args: Any) -> None:
+            await act(*args)
+            world.rails.change(suspend=True)
+
+        world.workloads.act = act_and_freeze  # type: ignore[method-assign,assignment]
+        assert not attend(world, seconds=800)
+        assert len(world.incidents.writes) == 2
+        assert attend(world)
+        assert (world.status.phase, len(world.incidents.writes), len(world.workloads.effects)) == (Phase.INDETERMINATE, 3, 1)
+
+    @staticmethod
+    def _guards(world: World) -> list[str]:
+        rules = world.rails.policies["default"]
+        target = world.incidents.stored[NAMESPACE, NAME].target if world.incidents.stored else an_incident().target
+        found = world.past.judge(rules, namespace=NAMESPACE, target=target, incident="shop/other", now=world.clock.now())
+        return [one.guard.value for one in found]

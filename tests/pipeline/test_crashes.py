@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from pipeline.test_steps import CALL, EVICT, RESTART, RUN_JOB, planned
 from safety_governor.api import records
 from safety_governor.domain import errors, requests, values, workloads
 from safety_governor.domain.lifecycle import Phase
 from safety_governor.domain.values import ActionType
 from safety_governor.domain.verification import Outcome
 from safety_governor.pipeline import outcomes
-from pipeline.test_steps import CALL, EVICT, RESTART, RUN_JOB, planned
 from support.builders import SERVICE, World
 
 SCALE_UP = {"type": "Scale", "parameters": {"replicas": "5"}}
@@ -37,7 +37,6 @@ OUTSIDE = {
     "workloads": ("look", "dry_run", "act"),
     "rails": ("fetch",),
     "journal": ("intend", "end"),
-    "knowledge": ("summarise_logs", "fetch_policies", "find_runbook"),
 }
 """What is asked of the outside; what is asked of the API server about the incident itself is its record."""
 
@@ -123,8 +122,6 @@ class Story:
             self._uncordonable()
         self.world.report(target={"kind": target, "name": SERVICE})
         self._watch_effects()
-        if self.trouble is not None:
-            beset(self.world, self.trouble)
 
     def _uncordonable(self) -> None:
         node = self.world.workloads.stored[SERVICE]
@@ -160,6 +157,10 @@ class Story:
 
     async def tell(self) -> Phase:
         """To its end."""
+        # Until the claim nothing can be lost but time; what trouble does there is told in test_restart.
+        await self.world.step()
+        if self.trouble is not None:
+            beset(self.world, self.trouble)
         for _ in range(60):
             self._set_scene()
             try:
@@ -189,8 +190,7 @@ def stories() -> dict[str, tuple[tuple[dict[str, Any], ...], values.ActionType, 
             undoable = kind not in (ActionType.EVICT_PODS, ActionType.RUN_JOB)
             end = Phase.ROLLED_BACK if undoable else Phase.INDETERMINATE
             found[f"{kind} that makes it worse"] = ((step,), kind, "step-1", end)
-    found["three steps that help"] = ((SCALE_UP, RESTART, CALL), ActionType.WEBHOOK, "", Phase.RESOLVED)
-    found["three steps of which the second makes it worse"] = ((SCALE_UP, RESTART, CALL), ActionType.SCALE, "step-2", Phase.ROLLED_BACK)
+    found["two steps that help"] = ((SCALE_UP, RESTART), ActionType.SCALE, "", Phase.RESOLVED)
     found["three steps of which the last makes it worse"] = ((SCALE_UP, RESTART, CALL), ActionType.WEBHOOK, "step-3", Phase.ROLLED_BACK)
     return found
 

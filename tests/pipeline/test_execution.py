@@ -1,10 +1,11 @@
 """From the claim to the proof: at most one effect for each step, and a stop for a person whenever nobody can know."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from safety_governor.api import records, v1alpha1
+from safety_governor.api import records
 from safety_governor.domain import marks, verification
 from safety_governor.domain.lifecycle import Phase
 from safety_governor.pipeline import outcomes
@@ -116,7 +117,7 @@ class TestExecute:
         ids=["another template", "another target of the same name", "its absence"],
     )
     async def test_stops_for_a_person_when_its_precondition_is_broken_by(
-        self, change: dict[str, str] | None, told: str, claimed: World
+        self, change: dict[str, Any] | None, told: str, claimed: World
     ) -> None:
         if change is None:
             claimed.workloads.stored.clear()

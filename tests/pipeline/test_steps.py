@@ -22,7 +22,7 @@ RUN_JOB = {"type": "RunJob", "parameters": {"template": "report"}}
 CALL = {"type": "Webhook", "parameters": {"webhook": "failover", "inverse": "failback"}}
 JOB_TEMPLATE = workloads.JobTemplate(name="report", digest=digests.digest("report"), spec={})
 BUDGET = "Cannot evict pod as it would violate the pod's disruption budget; it is asked again"
-FREEZE = {"freeze_windows": ({"name": "noon", "schedule": "0 0 * * *", "durationSeconds": 86_400},)}
+FREEZE: dict[str, Any] = {"freeze_windows": ({"name": "noon", "schedule": "0 0 * * *", "durationSeconds": 86_400},)}
 
 
 def planned(*steps: dict[str, Any]) -> World:
@@ -306,7 +306,7 @@ class TestBetween:
         [({"image": "v2"}, "was changed by somebody else"), ({"uid": "another"}, "was replaced"), (None, "is gone")],
         ids=["another template", "another target of the same name", "its absence"],
     )
-    async def test_target_that_changes_is_left_alone_and_to_a_person(self, change: dict[str, str] | None, why: str, two: World) -> None:
+    async def test_target_that_changes_is_left_alone_and_to_a_person(self, change: dict[str, Any] | None, why: str, two: World) -> None:
         await held_after_first(two)
         if change is None:
             two.workloads.stored.clear()
@@ -436,9 +436,7 @@ class TestBetween:
 
     @pytest.mark.parametrize("claimed", ["step-1", "step-2"])
     @pytest.mark.parametrize(("change", "why"), FORBIDDEN.values(), ids=FORBIDDEN.keys())
-    async def test_later_step_is_left_to_a_person_when(
-        self, change: Callable[[World], None], why: str, claimed: str, two: World
-    ) -> None:
+    async def test_later_step_is_left_to_a_person_when(self, change: Callable[[World], None], why: str, claimed: str, two: World) -> None:
         """Whether it is seen before the second step is claimed or right after that."""
         await until(two, is_claimed(claimed))
         if claimed == "step-1":
@@ -521,7 +519,7 @@ class TestLease:
             two.fence.held = False
             return await dry_run(*args)
 
-        two.workloads.dry_run = lose_the_lease  # type: ignore[method-assign]
+        two.workloads.dry_run = lose_the_lease  # type: ignore[method-assign,assignment]
         outcome = await two.step()
         assert isinstance(outcome, outcomes.Stall)
         assert (outcome.reason, two.workloads.effects) == ("NotLeader", [])

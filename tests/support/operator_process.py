@@ -61,6 +61,12 @@ class OperatorProcess:
         return self._process.wait(timeout)
 
     @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def is_running(self) -> bool:
         """Whether it has not ended yet."""
         return self._process is not None and self._process.poll() is None

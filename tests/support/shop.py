@@ -247,13 +247,19 @@ class Shop:
     def wait_for(self, name: str, condition: Callable[[dict[str, Any]], bool], what: str, *, timeout: float = 30) -> dict[str, Any]:
         """The status once the condition holds for it."""
 
-        def holds() -> dict[str, Any] | None:
-            status = self.status(name)
-            return status if condition(status) else None
+        last: dict[str, Any] = {}
 
-        found = wait_until(holds, timeout, f"incident {name} {what}")
-        assert found is not None
-        return found
+        def holds() -> bool:
+            last.update(status=self.status(name))
+            return condition(last["status"])
+
+        try:
+            wait_until(holds, timeout, f"incident {name} {what}")
+        except TimeoutError as error:
+            shown = {part: last["status"].get(part) for part in ("phase", "execution", "conditions")}
+            raise TimeoutError(f"{error}; its status was {json.dumps(shown)}") from None
+        status: dict[str, Any] = last["status"]
+        return status
 
     def wait_for_end(self, name: str, *, timeout: float = 90) -> dict[str, Any]:
         """The status once nothing about it will change any more."""

@@ -18,13 +18,14 @@ _QUESTION_GROUPS = frozenset({"authentication.k8s.io", "authorization.k8s.io"})
 
 
 def read_events(log: Path, since: int = 0) -> list[Event]:
-    """The events after a byte offset; a line still being written is left for the next time."""
+    """The events after a byte offset; a line still being written is left for the next time, and one that began before it for the last."""
     if not log.exists():
         return []
     with log.open("rb") as file:
-        file.seek(since)
+        file.seek(max(since - 1, 0))
         data = file.read()
-    complete = data[: data.rfind(b"\n") + 1]
+    begin = data.find(b"\n") + 1 if since else 0
+    complete = data[begin : data.rfind(b"\n") + 1]
     return [json.loads(line) for line in complete.splitlines() if line.strip()]
 
 
