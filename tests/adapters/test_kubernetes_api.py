@@ -630,7 +630,7 @@ class TestActuator:
         "a pod of another uid": (EVICT, 409, [], errors.ConflictError),
         "a pod that a budget spares": (EVICT, 429, ["DisruptionBudget"], errors.DisruptionRefusedError),
         "too many requests": (EVICT, 429, [], errors.ClusterUnavailableError),
-        "a right that the executor lacks": (SCALE, 403, [], errors.ClusterRefusedError),
+        "a right that the executor lacks": (SCALE, 403, [], errors.ForbiddenError),
         "an invalid object": (APPLY, 422, ["FieldValueInvalid"], InvalidError),
         "an API server that is not well": (SCALE, 503, [], errors.ClusterUnavailableError),
     }

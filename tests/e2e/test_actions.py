@@ -342,9 +342,7 @@ def test_disruption_budget_sets_the_pace_at_which_pods_leave(shop: Shop, operato
     report(shop, "evict-two")
     status = shop.wait_for("hang", lambda now: bool(now.get("execution", {}).get("heldBecause")), "to be held")
     assert (status["phase"], len(shop.acts(mark))) == ("Executing", 1)
-    status = shop.wait_for_end("hang")
-    assert status["phase"] == "Resolved", status
-    assert "heldBecause" not in status["execution"]
+    shop.wait_for("hang", lambda now: "heldBecause" not in now["execution"], "to go on")
     first, second = shop.acts(mark)
     assert (second.at - first.at).total_seconds() > 4, "the pod in the place of the first is ready after 5 s"
 

@@ -263,6 +263,9 @@ def test_policy_shows_freezes_and_the_kill_switch_and_showing_wakes_nobody(shop:
     assert (shown["SUSPENDED"], shown["FROZEN"], shown["BREAKER"]) == ("true", second(opened + HOUR), "Closed")
     assert condition(shop, "Frozen")["message"] == f"until {second(opened + HOUR)}"
     assert condition(shop, "Active")["status"] == "False"
+    told = ("remediation is suspended in this namespace", "freeze window moving-house", "1 of 1 actions on Deployment/web")
+    shop.wait_for("waiting", lambda now: all(one in now["execution"]["heldBecause"] for one in told), "to be held by all of them")
+    assert "heldUntil" not in shop.status("waiting")["execution"], "only a person ends the suspension"
 
 
 def test_limits_are_known_again_after_a_restart(shop: Shop, operator: OperatorProcess, journal: Path) -> None:

@@ -68,6 +68,32 @@ async def test_deleted_incident_is_woken_so_that_its_task_ends(ringing: Ringing)
     assert ringing.bell.woken == [("shop", "slow")]
 
 
+def reported(*, uid: str = "uid-1", generation: int = 1, phase: str = "Gated", type: str | None = "MODIFIED") -> dict[str, Any]:  # noqa: A002
+    meta = {"uid": uid, "generation": generation}
+    return {"name": "slow", "namespace": "shop", "status": {"phase": phase}, "meta": meta, "type": type}
+
+
+async def test_status_that_the_operator_itself_has_written_wakes_nobody(ringing: Ringing) -> None:
+    for phase in ("Pending", "Gated", "Executing", "Resolved"):
+        await ringing.ring("incident-changed", **reported(phase=phase))
+    assert ringing.bell.woken == [("shop", "slow")]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param([reported(), reported(generation=2)], id="a person has changed it"),
+        pytest.param([reported(), reported(uid="uid-2")], id="another has taken its name"),
+        pytest.param([reported(), reported(type="DELETED")], id="it was deleted"),
+        pytest.param([reported(type="DELETED"), reported()], id="it was deleted and reported again"),
+    ],
+)
+async def test_what_is_news_wakes_again(events: list[dict[str, Any]], ringing: Ringing) -> None:
+    for event in events:
+        await ringing.ring("incident-changed", **event)
+    assert ringing.bell.woken == [("shop", "slow")] * 2
+
+
 @pytest.mark.parametrize(("name", "namespace"), [(None, "shop"), ("slow", None)])
 async def test_event_without_a_name_or_namespace_wakes_nobody(name: str | None, namespace: str | None, ringing: Ringing) -> None:
     await ringing.ring("incident-changed", name=name, namespace=namespace, status={})

@@ -8,16 +8,16 @@ and workloads (the Lease and Events go through uncounted) and calls back at the 
 import asyncio
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import yaml
 from aiohttp import web
 
 _UNCOUNTED = ("/leases", "/events", "/selfsubjectaccessreviews")
-_NOT_FORWARDED = {"host", "content-length", "transfer-encoding", "connection", "content-encoding"}
+_NOT_FORWARDED = {"host", "content-length", "transfer-encoding", "connection"}
 
 
 class Gatekeeper:
@@ -33,7 +33,7 @@ class Gatekeeper:
         self.seen = 0
         self.url = ""
 
-    def __enter__(self) -> "Gatekeeper":
+    def __enter__(self) -> Self:
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
         return self
@@ -67,7 +67,7 @@ class Gatekeeper:
         connector = aiohttp.TCPConnector(ssl=self._ssl, limit=0)
         self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
         application = web.Application(client_max_size=8 * 1024 * 1024)
-        application.router.add_route("*", "/{path:.*}", self._forward)
+        application.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -78,6 +78,19 @@ class Gatekeeper:
     async def _stop(self) -> None:
         await self._runner.cleanup()
         await self._session.close()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        try:
+            return await self._forward(request)
+        except (aiohttp.ClientError, ConnectionError):
+            # Where there is no answer the connection ends; an exception would be made an answer of 500.
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response()
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         counted = _is_counted(request)
@@ -86,22 +99,35 @@ class Gatekeeper:
         if stops and self._stop_at is not None and not self._stop_at[1]:
             await asyncio.to_thread(self._callback)
             raise ConnectionResetError
-        headers = {name: text for name, text in request.headers.items() if name.lower() not in _NOT_FORWARDED}
-        timeout = aiohttp.ClientTimeout(total=None)
-        async with self._session.request(
-            request.method, self._upstream + request.raw_path, data=await request.read() or None, headers=headers, timeout=timeout
-        ) as answer:
+        async with await self._ask(request) as answer:
             if stops:
                 await answer.read()
                 await asyncio.to_thread(self._callback)
                 raise ConnectionResetError
-            kept = {name: text for name, text in answer.headers.items() if name.lower() not in _NOT_FORWARDED}
-            response = web.StreamResponse(status=answer.status, headers=kept)
-            await response.prepare(request)
-            async for chunk in answer.content.iter_any():
-                await response.write(chunk)
-            await response.write_eof()
-            return response
+            return await pass_on(request, answer)
+
+    async def _ask(self, request: web.Request) -> aiohttp.ClientResponse:
+        return await self._session.request(
+            request.method,
+            self._upstream + request.raw_path,
+            data=await request.read() or None,
+            headers=_forwarded(request.headers),
+            timeout=aiohttp.ClientTimeout(total=None),
+        )
+
+
+async def pass_on(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+    """Piece by piece, as a watch comes."""
+    response = web.StreamResponse(status=answer.status, headers=_forwarded(answer.headers))
+    await response.prepare(request)
+    async for chunk in answer.content.iter_any():
+        await response.write(chunk)
+    await response.write_eof()
+    return response
+
+
+def _forwarded(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in headers.items() if name.lower() not in _NOT_FORWARDED}
 
 
 def _is_counted(request: web.Request) -> bool:

@@ -12,6 +12,7 @@ GovernorError
 ├── ConflictError           somebody else changed the resource; read again and decide again
 └── TerminalError           trying again cannot help; the incident ends in Failed with this text
     ├── ClusterRefusedError
+    │   ├── ForbiddenError
     │   └── InvalidStatusError
     ├── AutomationRefusedError
     └── ConfigurationError
@@ -80,6 +81,10 @@ class TerminalError(GovernorError):
 
 class ClusterRefusedError(TerminalError):
     """The API server refused for good: forbidden, invalid, or not there."""
+
+
+class ForbiddenError(ClusterRefusedError):
+    """The right is missing, so nothing was done. It may come back: a server that has just started knows nobody's rights."""
 
 
 class InvalidStatusError(ClusterRefusedError):

@@ -6,6 +6,8 @@ LAST_ACTION = f"{DOMAIN}/last-action"
 """Annotation: the key of the action that touched the object last."""
 ACTED_FOR = f"{DOMAIN}/incident"
 """Annotation: which incident the last action was for."""
+TAKEN_BACK = f"{DOMAIN}/taken-back"
+"""Annotation: the key of the action that was claimed last and is not done after all; what was asked for it before comes too late."""
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 """The annotation on a pod template that kubectl, too, uses to start a rollout."""
 

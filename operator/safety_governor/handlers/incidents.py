@@ -1,4 +1,8 @@
-"""The doorbell: every event of an incident wakes its task, every event of a RemediationPolicy those of its namespace."""
+"""The doorbell: every change of an incident wakes its task, every change of a RemediationPolicy those of its namespace.
+
+What the operator itself writes into a status is no news to it: it would have every decision made twice. All that people may
+change raises the generation.
+"""
 
 from typing import Any
 
@@ -13,10 +17,26 @@ def register(registry: kopf.OperatorRegistry, tasks: supervisor.Supervisor) -> N
     """Add the handlers to the registry."""
     seen: dict[tuple[str | None, str | None], object] = {}
 
+    under_way: dict[tuple[str, str], tuple[object, object]] = {}
+
     @kopf.on.event(group.GROUP, group.VERSION, group.INCIDENTS, id="incident-changed", registry=registry)
-    async def incident_changed(name: str | None, namespace: str | None, status: kopf.Status, **_: Any) -> None:  # noqa: ANN401
-        if name is None or namespace is None or status.get("phase") in lifecycle.TERMINAL:
+    async def incident_changed(
+        name: str | None,
+        namespace: str | None,
+        status: kopf.Status,
+        meta: kopf.Meta | None = None,
+        type: str | None = None,
+        **_: Any,  # noqa: A002, ANN401
+    ) -> None:
+        if name is None or namespace is None:
             return
+        before = under_way.pop((namespace, name), None)
+        if status.get("phase") in lifecycle.TERMINAL:
+            return
+        if type != "DELETED" and meta is not None:
+            under_way[namespace, name] = version = (meta.get("uid"), meta.get("generation"))
+            if version == before:
+                return
         tasks.wake(namespace, name)
 
     @kopf.on.event(group.GROUP, group.VERSION, group.REMEDIATION_POLICIES, id="guardrails-changed", registry=registry)

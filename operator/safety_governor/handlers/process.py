@@ -166,7 +166,13 @@ async def _ring(
         await tasks.stop()
 
     where: dict[str, Any] = {"namespaces": [namespace]} if namespace else {"clusterwide": True}
-    await kopf.operator(registry=registry, settings=_settings(), stop_flag=stop, ready_flag=ready, **where)
+    try:
+        await kopf.operator(registry=registry, settings=_settings(), stop_flag=stop, ready_flag=ready, **where)
+    except Exception as error:
+        raise errors.ClusterUnavailableError(
+            f"the watch of the incidents broke off and could not be taken up again ({type(error).__name__}: {error}); "
+            "the operator ends, and goes on from the status of the incidents when it is started again"
+        ) from error
 
 
 def _settings() -> kopf.OperatorSettings:

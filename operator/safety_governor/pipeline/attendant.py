@@ -78,12 +78,15 @@ class Attendant:
                 log.warning("the API server does not answer; the incident waits", error=str(error), until=until.isoformat())
             except errors.TerminalError as error:
                 # Not about the decision but about reading or writing the resource; it is decided again from the resource, later.
-                done, until = False, pauses.next(self._clock.now(), LONGEST_PAUSE)
+                # A right that is missing for a moment is not worth the longest pause.
+                least = 0.0 if isinstance(error, errors.ForbiddenError) else LONGEST_PAUSE
+                done, until = False, pauses.next(self._clock.now(), None, least=least)
                 sentence = "the API server refuses to hand out the incident or to take its status; nothing is done until it does"
                 log.error(sentence, error=str(error))  # noqa: TRY400 - a sentence for people, not a traceback
             if done:
                 return
-            await _rest(woken, (until - self._clock.now()).total_seconds())
+            now = self._clock.now()
+            await _rest(woken, (until - now).total_seconds(), deaf=(pauses.asked_until - now).total_seconds())
 
     async def _pass(self, namespace: str, name: str, pauses: "_Pauses", log: structlog.stdlib.BoundLogger) -> tuple[bool, datetime]:
         incident = await self._incidents.find(namespace, name)
@@ -181,16 +184,19 @@ class _Pauses:
         self._since: datetime | None = None
         self._pause = _FIRST_PAUSE
         self._unforeseen = 0
+        self.asked_until = datetime.min.replace(tzinfo=UTC)
+        """Before this nothing is asked again, whoever wakes us: the outside wants it so."""
 
     def may_be_passing(self) -> bool:
         """Whether an error that nobody foresaw is to be tried again: the first few times."""
         self._unforeseen += 1
         return self._unforeseen <= TRIES
 
-    def next(self, now: datetime, asked_for: float | None) -> datetime:
+    def next(self, now: datetime, asked_for: float | None, *, least: float = 0.0) -> datetime:
         """When to try again; at least as late as was asked for."""
         self._since = self._since or now
-        pause = max(self._pause, asked_for or 0.0)
+        self.asked_until = now + timedelta(seconds=min(asked_for or 0.0, LONGEST_PAUSE))
+        pause = max(self._pause, asked_for or 0.0, least)
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
         return now + timedelta(seconds=pause)
 
@@ -212,7 +218,11 @@ def _expiry(status: v1alpha1.IncidentStatus) -> datetime | None:
     return datetime.fromisoformat(gate.expires_at)
 
 
-async def _rest(woken: asyncio.Event, seconds: float) -> None:
+async def _rest(woken: asyncio.Event, seconds: float, *, deaf: float) -> None:
+    """Until then or until woken; for the first seconds, the deaf ones, nothing wakes."""
+    if deaf > 0:
+        await asyncio.sleep(min(deaf, seconds))
+        seconds -= deaf
     if seconds <= 0:
         return
     with contextlib.suppress(TimeoutError):

@@ -225,6 +225,8 @@ def _failure(status: int, text: bytes, what: str, retry_after: str | None) -> er
     if status == 403 and what.startswith("GET "):
         # Right after its start a server may not know anybody's rights yet, and rights that were taken away can come back.
         return errors.ClusterUnavailableError(f"{said}; the incident waits until the operator may read it again")
+    if status == 403:
+        return errors.ForbiddenError(said)
     if status in (400, 422):
         return InvalidError(said)
     return errors.ClusterRefusedError(said)

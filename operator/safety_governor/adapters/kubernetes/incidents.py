@@ -9,6 +9,9 @@ from safety_governor.adapters.kubernetes.api import Api, InvalidError, NotFoundE
 from safety_governor.api import group, v1alpha1
 from safety_governor.domain import errors, values
 
+RELABELLED = 4
+"""So often is a status written again because somebody changed only labels or annotations meanwhile."""
+
 _log = structlog.get_logger()
 
 
@@ -34,7 +37,21 @@ class ClusterIncidents:
             return None
 
     async def record_status(self, incident: v1alpha1.Incident, status: v1alpha1.IncidentStatus) -> v1alpha1.Incident:
-        """Replace the status of exactly this version. Raises ConflictError when the incident was changed since."""
+        """Replace the status of exactly this version. Raises ConflictError when the incident was changed since.
+
+        Labels and annotations decide nothing: where only they were changed, the version that has them is as good.
+        """
+        for _ in range(RELABELLED):
+            try:
+                return await self._replace_status(incident, status)
+            except errors.ConflictError:
+                fresh = await self.find(incident.metadata.namespace, incident.metadata.name)
+                if fresh is None or _what_decides(fresh) != _what_decides(incident):
+                    raise
+                incident = fresh
+        return await self._replace_status(incident, status)
+
+    async def _replace_status(self, incident: v1alpha1.Incident, status: v1alpha1.IncidentStatus) -> v1alpha1.Incident:
         metadata = incident.metadata
         body = {
             "apiVersion": group.API_VERSION,
@@ -80,6 +97,11 @@ class ClusterIncidents:
             return
         except errors.GovernorError as error:
             _log.warning("an Event could not be left; the decision itself is in the status", incident=incident.key, error=str(error))
+
+
+def _what_decides(incident: v1alpha1.Incident) -> tuple[object, ...]:
+    """All of an incident that anything follows from."""
+    return incident.metadata.uid, incident.metadata.generation, incident.spec, incident.status
 
 
 def _moment(incident: v1alpha1.Incident) -> datetime:

@@ -70,17 +70,22 @@ class Lease:
 
     async def keep(self) -> None:
         """Renew until the Lease is lost; returns then, and the process must stop acting."""
+        pause = self._duration / RENEWALS
         while True:
-            await asyncio.sleep(self._duration / RENEWALS)
+            await asyncio.sleep(pause)
             try:
-                lease = await self._read()
-                if lease is not None and lease["spec"].get("holderIdentity") != self._holder:
-                    _log.error("another operator has taken the Lease", holder=lease["spec"].get("holderIdentity"))
-                    self._ours_until = 0.0
-                    return
-                await self._write(lease)
-            except errors.GovernorError as error:
-                _log.warning("the Lease cannot be renewed; trying again", error=str(error))
+                # A request that hangs must leave time for another one.
+                async with asyncio.timeout(self._duration / RENEWALS):
+                    lease = await self._read()
+                    if lease is not None and lease["spec"].get("holderIdentity") != self._holder:
+                        _log.error("another operator has taken the Lease", holder=lease["spec"].get("holderIdentity"))
+                        self._ours_until = 0.0
+                        return
+                    await self._write(lease)
+                pause = self._duration / RENEWALS
+            except (errors.GovernorError, TimeoutError) as error:
+                pause = self._duration / RENEWALS / 2
+                _log.warning("the Lease cannot be renewed; trying again", error=str(error) or "no answer in time")
             if asyncio.get_running_loop().time() >= self._ours_until:
                 _log.error("the Lease ran out before it could be renewed")
                 return

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from safety_governor.api import records, v1alpha1
-from safety_governor.domain import actions, errors, journal, lifecycle, plans, requests, snapshots, values, workloads
+from safety_governor.domain import actions, errors, journal, lifecycle, marks, plans, requests, snapshots, values, workloads
 from safety_governor.pipeline import cases, guarding, outcomes, ports, sequence
 
 SOON = timedelta(milliseconds=250)
@@ -63,13 +63,25 @@ class Execute:
             return await self._ended_refused(case, action, impossible, untouched=untouched)
         objection = await self._objection(case, action, scene, untouched=untouched)
         if objection and untouched:
-            await self._note(case, action, objection)
-            return _taken_back(case, objection)
+            return await self._take_back(case, action, request, scene, objection=objection)
         if not untouched and case.now - action.claimed_at >= min(timedelta(seconds=action.watch.timeout_seconds), FORGOTTEN):
             return self._undecided(case, action, "may have been touched, and the action did not come to its end in time")
         if objection:
             return _held(case, objection)
         return await self._act(case, action, request, untouched=untouched)
+
+    async def _take_back(
+        self, case: cases.Case, action: records.Action, request: requests.Request, scene: workloads.Scene, *, objection: str
+    ) -> outcomes.Outcome:
+        """Nothing was done, and nothing that was asked for before may come true any more."""
+        if isinstance(request, requests.Patch) and not self._never_asked(case, action):
+            try:
+                await self._forestall(case.incident.metadata.namespace, action, request, scene)
+            except errors.ConflictError:
+                # It may have come after all; that is seen at the next look.
+                return outcomes.Wait(status=case.status, until=case.now + AGAIN)
+        await self._note(case, action, objection)
+        return _taken_back(case, objection)
 
     async def _act(self, case: cases.Case, action: records.Action, request: requests.Request, *, untouched: bool) -> outcomes.Outcome:
         namespace = case.incident.metadata.namespace
@@ -86,6 +98,9 @@ class Execute:
             return outcomes.Wait(status=case.status, until=case.now + AGAIN)
         except errors.DisruptionRefusedError as error:
             return replace(_held(case, str(error)), until=case.now + PACE)
+        except errors.ForbiddenError as error:
+            # Certainly not done. It is tried again until the claim is stale, and then judged anew, dry run included.
+            raise errors.ClusterUnavailableError(f"{error}; the claimed action waits for the right to do it") from error
         except errors.TerminalError as error:
             return await self._ended_refused(case, action, str(error), untouched=untouched)
         status = _going_on(case.status)
@@ -117,8 +132,19 @@ class Execute:
             return False
         if kind.shows_effect:
             return True
+        return self._never_asked(case, claimed(case.status))
+
+    def _never_asked(self, case: cases.Case, action: records.Action) -> bool:
+        """Whether nobody has asked for it yet: it was claimed by this process, which knows."""
         claimed_by = case.status.execution.holder if case.status.execution else ""
-        return claimed_by == self._fence.holder and intent.key not in self._asked
+        return claimed_by == self._fence.holder and action.key not in self._asked
+
+    async def _forestall(self, namespace: str, action: records.Action, request: requests.Patch, scene: workloads.Scene) -> None:
+        """A request that was sent and not answered may still be on its way; against another version of the target it does nothing."""
+        self._fenced()
+        metadata = {"resourceVersion": scene.target.resource_version, "annotations": {marks.TAKEN_BACK: action.key}}
+        changed = requests.Patch(kind=request.kind, name=request.name, style=requests.PatchStyle.MERGE, body={"metadata": metadata})
+        await self._actuator.act(namespace, changed)
 
     async def _objection(self, case: cases.Case, action: records.Action, scene: workloads.Scene, *, untouched: bool) -> str:
         """Why what was claimed must not be done after all; asked in the last moment, and the same as when it was claimed."""
