@@ -327,6 +327,9 @@ def test_eviction_that_a_disruption_budget_refuses_waits_for_it(service: str, sh
     assert shop.acts(mark) == []
 
     shop.patch("PodDisruptionBudget", "spares", {"spec": {"minAvailable": 1}})
+    if service == "evict-oldest":
+        # Else it is looked at again after 15 s.
+        shop.allow("EvictPods", targetsPerHour=9)
     status = shop.wait_for_end("hang")
     assert status["phase"] == "Resolved", status
     assert "heldBecause" not in status["execution"]
@@ -403,6 +406,7 @@ REFUSALS = {
         prepare=scaled_by_an_autoscaler,
         sentence="HorizontalPodAutoscaler/by-load decides on the replicas of Deployment/{}",
     ),
+    "has no pods": Refusal(service="restart", options={"replicas": 0}, sentence="Deployment/{} is to have no pods"),
     "has so many replicas": Refusal(service="scale", options={"replicas": 3}, sentence="Deployment/{} has 3 replicas already"),
     "has no replicas to set": Refusal(service="scale", kind="DaemonSet", sentence="Scale makes no sense for a DaemonSet"),
     "has no earlier revision": Refusal(service="undo", sentence="Deployment/{} has no such earlier revision"),

@@ -252,7 +252,7 @@ def test_policy_shows_freezes_and_the_kill_switch_and_showing_wakes_nobody(shop:
     shop.wait_for_phase("probe", "Blocked")
     assert "waiting" not in shop.touched_incidents(mark)
     written = [one for one in shop.cluster.audit_events(mark) if one.get("objectRef", {}).get("subresource") == "status"]
-    places = [(one["objectRef"]["resource"], one["objectRef"]["namespace"]) for one in written]
+    places = [(one["objectRef"]["resource"], one["objectRef"].get("namespace")) for one in written]
     assert places.count(("remediationpolicies", shop.namespace)) <= 2
 
     opened = datetime.now(UTC).replace(second=0, microsecond=0)

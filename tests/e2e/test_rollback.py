@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+import yaml
 
 from safety_governor.domain import digests
 from support.operator_process import OperatorProcess, StartOperator
@@ -250,16 +251,30 @@ def test_stateful_set_that_waits_for_its_broken_pod_is_left_to_a_person_who_dele
     shop.wait_until_rolled_out("web", "StatefulSet")
 
 
-def test_rollback_that_is_forbidden_by_then_stops_for_a_person(shop: Shop, operator: OperatorProcess) -> None:
+@pytest.mark.parametrize("given_back", [True, False], ids=["and-allowed-again", "and-stays-forbidden"])
+def test_rollback_that_is_forbidden_by_then_waits_a_while_and_then_stops_for_a_person(
+    given_back: bool, shop: Shop, operator: OperatorProcess
+) -> None:
     shop.deploy("web")
     there = uids(shop)
     shop.allow("RolloutRestart", verification=A_MINUTE)
     mark = shop.cluster.audit_mark()
     report(shop, "restart")
     new = wait_until_new(shop, there, 2)
+    binding = shop.get("RoleBinding", "governor-executor")
     status, answer = shop.cluster.request("DELETE", f"{shop.path('RoleBinding')}/governor-executor")
     assert status == 200, answer
     break_one_of(shop, new)
+    if not given_back:
+        shop.patch("RemediationPolicy", "default", {"spec": {"verification": {"timeoutSeconds": 4}}})
+    waiting = shop.wait_for("hang", lambda now: "waits for the right to do it" in stalled(now), "to wait for the right")
+    assert "cannot patch resource" in stalled(waiting)
+    if given_back:
+        del binding["metadata"]["resourceVersion"], binding["metadata"]["uid"]
+        shop.create(yaml.safe_dump(binding))
+        assert shop.wait_for_end("hang")["phase"] == "RolledBack"
+        assert len(shop.acts(mark)) == 2
+        return
     ended = shop.wait_for_end("hang")
     assert ended["phase"] == "Indeterminate", ended
     restart, undo = ended["execution"]["actions"]
@@ -268,6 +283,11 @@ def test_rollback_that_is_forbidden_by_then_stops_for_a_person(shop: Shop, opera
     assert "forbidden" in undo["message"]
     assert restart["before"]["templateHash"] != undo["before"]["templateHash"]
     assert len(shop.acts(mark)) == 1
+
+
+def stalled(status: dict[str, Any]) -> str:
+    """What the incident says that it waits for."""
+    return next((str(one.get("message", "")) for one in status["conditions"] if (one["type"], one["status"]) == ("Stalled", "True")), "")
 
 
 def test_what_a_person_has_changed_since_is_not_undone(shop: Shop, operator: OperatorProcess) -> None:

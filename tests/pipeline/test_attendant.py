@@ -405,8 +405,10 @@ class TestMemory:
 
         world.incidents.record_status = write_and_lose  # type: ignore[method-assign,assignment]
         world.workloads.slow = True
-        attend(world, seconds=30)
+        attend(world, seconds=10)
         assert (len(world.workloads.effects), self._guards(world)) == (1, ["InFlight"])
+        shown = world.past.standing(world.rails.policies["default"], namespace=NAMESPACE, now=world.clock.now())
+        assert shown.actions_last_hour == 1
 
     def test_claim_that_could_not_be_written_keeps_nobody_away_while_people_are_asked(self, world: World) -> None:
         world.incidents.failures = [errors.ConflictError("somebody wrote first")]

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from safety_governor.api import records
-from safety_governor.domain import digests, errors, plans, values, verification, workloads
+from safety_governor.domain import digests, errors, marks, plans, requests, values, verification, workloads
 from safety_governor.domain.lifecycle import Phase
 from safety_governor.domain.verification import Outcome
 from safety_governor.pipeline import outcomes
 from safety_governor.pipeline.stages import claim, execute
-from support.builders import NAME, NAMESPACE, SERVICE, World, an_incident
+from support.builders import CONTRADICTIONS, NAME, NAMESPACE, SERVICE, World, an_incident
 from support.fakes import NOON
 
 RESTART = {"type": "RolloutRestart"}
@@ -285,8 +285,7 @@ class TestUndo:
         world = planned(RESTART, CALL)
         await until(world, is_claimed("step-1"))
         await world.step()
-        marks = world.workloads.stored[SERVICE].marks
-        world.workloads.deploy(SERVICE, image="hotfix", marks=marks)
+        world.workloads.deploy(SERVICE, image="hotfix", marks=world.workloads.stored[SERVICE].marks)
         await until(world, is_claimed("step-2"))
         hotfix = world.workloads.stored[SERVICE].template_hash
         world.workloads.pods[SERVICE] = [world.workloads.pod(SERVICE, ready=False, restarts=5, waiting="CrashLoopBackOff")]
@@ -739,6 +738,171 @@ class TestRunJob:
         claimed.workloads.job_state = workloads.JobState.FAILED
         await claimed.steps()
         assert (claimed.status.phase, story(claimed)) == (Phase.INDETERMINATE, [("step-1", "Regressed")])
+
+
+class TestLate:
+    """A request that was sent and not answered may still be on its way when its claim is taken back."""
+
+    @pytest.fixture
+    async def sent(self) -> World:
+        world = planned(RESTART)
+        await until(world, is_claimed("step-1"))
+        return world
+
+    @pytest.fixture
+    async def late(self, sent: World) -> requests.Request:
+        """The restart is on its way, and nobody knows."""
+        act, on_its_way = sent.workloads.act, list[requests.Request]()
+
+        async def keep(namespace: str, request: requests.Request) -> None:
+            on_its_way.append(request)
+            raise errors.ClusterUnavailableError("timeout")
+
+        sent.workloads.act = keep  # type: ignore[method-assign]
+        assert isinstance(await sent.step(), outcomes.Stall)
+        sent.workloads.act = act  # type: ignore[method-assign]
+        return on_its_way[0]
+
+    async def test_comes_to_nothing_after_the_claim_was_taken_back(self, late: requests.Request, sent: World) -> None:
+        key, template = actions(sent)[0].key, sent.workloads.stored[SERVICE].template_hash
+        sent.rails.change(suspend=True)
+        assert isinstance(await sent.step(), outcomes.Record)
+        found = sent.workloads.stored[SERVICE]
+        assert (found.marks, found.template_hash) == ({marks.TAKEN_BACK: key}, template)
+        with pytest.raises(errors.ConflictError):
+            await sent.workloads.act(NAMESPACE, late)
+        assert (sent.status.phase, sent.workloads.effects) == (Phase.GATED, [])
+
+    async def test_and_the_claim_is_made_again_and_carried_out_once(self, late: requests.Request, sent: World) -> None:
+        sent.rails.change(suspend=True)
+        await sent.step()
+        sent.rails.change(suspend=False)
+        await sent.steps()
+        with pytest.raises(errors.ConflictError):
+            await sent.workloads.act(NAMESPACE, late)
+        assert (sent.status.phase, len(sent.workloads.effects)) == (Phase.RESOLVED, 1)
+
+    async def test_that_came_before_it_could_be_taken_back_is_proved(self, late: requests.Request, sent: World) -> None:
+        look = sent.workloads.look
+
+        async def look_before_it_comes(*args: Any, **named: Any) -> Any:
+            found = await look(*args, **named)
+            if not sent.workloads.effects:
+                await sent.workloads.act(NAMESPACE, late)
+            return found
+
+        sent.workloads.look = look_before_it_comes  # type: ignore[method-assign]
+        sent.rails.change(suspend=True)
+        assert isinstance(await sent.step(), outcomes.Wait)
+        await sent.steps()
+        assert (sent.status.phase, len(sent.workloads.effects)) == (Phase.RESOLVED, 1)
+        assert marks.TAKEN_BACK not in sent.workloads.stored[SERVICE].marks
+
+    @pytest.mark.usefixtures("late")
+    async def test_is_not_forestalled_without_the_lease(self, sent: World) -> None:
+        sent.rails.change(suspend=True)
+        sent.fence.held = False
+        assert isinstance(await sent.step(), outcomes.Stall)
+        assert (sent.status.phase, sent.workloads.stored[SERVICE].marks) == (Phase.EXECUTING, {})
+
+    @pytest.mark.usefixtures("late")
+    async def test_that_is_forestalled_by_a_process_that_ends_then_is_never_carried_out(self, sent: World) -> None:
+        sent.rails.change(suspend=True)
+        await sent.runner.advance(sent.incident)
+        sent.start()
+        await sent.steps()
+        assert sent.workloads.effects == []
+
+    async def test_is_no_matter_where_nothing_was_sent(self, sent: World) -> None:
+        sent.rails.change(suspend=True)
+        assert isinstance(await sent.step(), outcomes.Record)
+        assert sent.workloads.stored[SERVICE].marks == {}
+
+    async def test_right_that_is_missing_stalls_the_claim_until_it_is_back(self, sent: World) -> None:
+        act = sent.workloads.act
+
+        async def forbid(*_: object) -> None:
+            raise errors.ForbiddenError("the executor may not patch deployments")
+
+        sent.workloads.act = forbid  # type: ignore[method-assign,assignment]
+        outcome = await sent.step()
+        assert isinstance(outcome, outcomes.Stall)
+        assert "waits for the right to do it" in outcome.message
+        sent.workloads.act = act  # type: ignore[method-assign]
+        await sent.steps()
+        assert (sent.status.phase, len(sent.workloads.effects)) == (Phase.RESOLVED, 1)
+
+
+class TestLogs:
+    """What the live logs say after an action, held against what they said when it was gated."""
+
+    @pytest.fixture
+    async def acted(self) -> World:
+        world = planned(RESTART)
+        world.knowledge.error_ratio = 0.01
+        await until(world, lambda one: len(one.workloads.effects) == 1)
+        return world
+
+    async def test_that_are_no_worse_prove_it(self, acted: World) -> None:
+        await acted.steps()
+        assert acted.status.phase == Phase.RESOLVED
+        assert "errors 1% of the log before, 1% since" in actions(acted)[0].message
+
+    async def test_that_are_worse_have_it_undone_and_are_not_asked_about_the_undo(self, acted: World) -> None:
+        acted.knowledge.error_ratio = 0.5
+        await acted.steps()
+        assert (acted.status.phase, story(acted)) == (Phase.ROLLED_BACK, [("step-1", "Regressed"), ("step-1-undo", "Verified")])
+        assert (actions(acted)[0].baseline.error_ratio, actions(acted)[1].baseline.error_ratio) == (0.01, None)
+
+    async def test_that_cannot_be_read_are_read_again_until_it_is_overdue(self, acted: World) -> None:
+        acted.knowledge.down = "the store does not answer"
+        assert isinstance(await acted.step(), outcomes.Wait)
+        assert acted.status.phase == Phase.EXECUTING
+        acted.clock.advance(seconds=600)
+        await acted.step()
+        assert (acted.status.phase, story(acted)) == (Phase.INDETERMINATE, [("step-1", "Inconclusive")])
+        assert "the live logs cannot be read: the store does not answer" in told(acted)
+
+    async def test_are_not_asked_before_the_rollout_is_complete(self, acted: World) -> None:
+        acted.workloads.progress(SERVICE, updated=0)
+        acted.knowledge.down = "must not be asked"
+        assert isinstance(await acted.step(), outcomes.Wait)
+        acted.knowledge.down = ""
+        acted.workloads.progress(SERVICE, updated=1)
+        await acted.steps()
+        assert acted.status.phase == Phase.RESOLVED
+
+
+async def test_change_that_somebody_else_has_made_worse_is_not_undone() -> None:
+    """What it does now is not only our doing."""
+    world = planned(RESTART)
+    await until(world, lambda one: len(one.workloads.effects) == 1)
+    world.workloads.crashes = True
+    world.workloads.deploy(SERVICE, image="hotfix", marks=world.workloads.stored[SERVICE].marks)
+    hotfix = world.workloads.stored[SERVICE].template_hash
+    await world.steps()
+    assert (world.status.phase, story(world)) == (Phase.INDETERMINATE, [("step-1", "Inconclusive")])
+    assert "somebody else has changed the target since, so it is not undone" in told(world)
+    assert (world.workloads.stored[SERVICE].template_hash, len(world.workloads.effects)) == (hotfix, 1)
+
+
+async def test_approval_is_void_when_the_job_that_it_releases_has_changed_where_nobody_sees_it() -> None:
+    """A preview hides what may be a secret; what was approved is that and nothing else all the same."""
+    world = planned(RUN_JOB)
+    world.knowledge.put(*CONTRADICTIONS)
+
+    def template(secret: str) -> workloads.JobTemplate:
+        containers = [{"name": "a", "env": [{"name": "PASSWORD", "value": secret}]}]
+        return JOB_TEMPLATE.model_copy(update={"spec": {"template": {"spec": {"containers": containers}}}})
+
+    world.workloads.job_templates["report"] = template("hunter2")
+    await world.step()
+    world.decide("APPROVE")
+    world.workloads.job_templates["report"] = template("swordfish")
+    await world.steps()
+    assert (world.status.phase, world.workloads.effects) == (Phase.AWAITING_APPROVAL, [])
+    assert world.status.approval is not None
+    assert "dryRun changed" in world.status.approval.refusals[0].why
 
 
 class TestForgotten:

@@ -15,6 +15,7 @@ from safety_governor.domain import (
     errors,
     guardrails,
     journal,
+    marks,
     plans,
     relevance,
     requests,
@@ -83,6 +84,7 @@ class FakeKnowledge:
         self.documents: dict[tuple[type[documents.Document], str], documents.Document] = {}
         self.down = ""
         self.log_lines = 100
+        self.error_ratio: float | None = None
 
     def put(self, *new: documents.Document) -> None:
         self.documents |= {(type(one), one.id): one for one in new}
@@ -121,7 +123,8 @@ class FakeKnowledge:
 
     async def summarise_logs(self, *, service: str, until: datetime, window: timedelta) -> telemetry.Telemetry:
         self.of(documents.LogLine)
-        return telemetry.Telemetry(service=service, since=until - window, until=until, lines=self.log_lines, errors=0)
+        known = {"service": service, "since": until - window, "until": until, "lines": self.log_lines, "errors": 0}
+        return telemetry.Telemetry.model_validate({**known, "error_ratio": self.error_ratio})
 
 
 class FakeAgent:
@@ -335,18 +338,19 @@ class FakeWorkloads:
             raise errors.ConflictError("there is no such object any more")
         present = self.stored[name]
         body = patching.patched(self._body(name), request)
-        changed = {text for mark, text in body["metadata"]["annotations"].items() if present.marks.get(mark) != text}
+        written = body["metadata"]["annotations"].items()
+        changed = {text for mark, text in written if mark != marks.TAKEN_BACK and present.marks.get(mark) != text}
         self.effects += [text for text in changed if text.startswith("sha256:")]
         self._store(body, kind=present.kind, uid=present.uid, paused=present.paused, controller=present.controller)
         if self.slow:
             self.progress(name, updated=0)
 
-    def _create(self, name: str, marks: Mapping[str, str]) -> None:
-        key = marks["safetygovernor.io/last-action"]
+    def _create(self, name: str, left: Mapping[str, str]) -> None:
+        key = left[marks.LAST_ACTION]
         if key in self.jobs:
             raise errors.ConflictError(f"jobs {name} already exists")
         self.effects.append(key)
-        self.jobs[key] = workloads.Job(name=name, state=self.job_state, marks=marks)
+        self.jobs[key] = workloads.Job(name=name, state=self.job_state, marks=left)
 
     def _evict(self, pod: str, uid: str) -> None:
         for name, pods in self.pods.items():

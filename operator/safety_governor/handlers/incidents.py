@@ -21,12 +21,13 @@ def register(registry: kopf.OperatorRegistry, tasks: supervisor.Supervisor) -> N
 
     @kopf.on.event(group.GROUP, group.VERSION, group.INCIDENTS, id="incident-changed", registry=registry)
     async def incident_changed(
+        *,
         name: str | None,
         namespace: str | None,
         status: kopf.Status,
         meta: kopf.Meta | None = None,
-        type: str | None = None,
-        **_: Any,  # noqa: A002, ANN401
+        type: str | None = None,  # noqa: A002 - kopf's name for it
+        **_: Any,  # noqa: ANN401
     ) -> None:
         if name is None or namespace is None:
             return

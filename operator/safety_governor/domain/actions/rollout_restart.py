@@ -21,9 +21,10 @@ class RolloutRestart(base.Action[Parameters]):
         return f"replaces every pod of {target} by a new one from the same template"
 
     def objections(self, step: plans.Step, scene: workloads.Scene, rules: guardrails.Guardrails) -> tuple[str, ...]:
-        """Paused, or not rolled out by anybody."""
+        """Nothing to replace, paused, or not rolled out by anybody."""
         del step, rules
-        return rollout_undo.rollout_objections(scene)
+        found = rollout_undo.rollout_objections(scene)
+        return found if scene.target.rollout.wanted else (*found, f"{scene.name} is to have no pods, so there is nothing to replace")
 
     def takes_down(self, step: plans.Step, scene: workloads.Scene) -> int:
         """What its own rollout may take down."""

@@ -100,6 +100,9 @@ class Execute:
             return replace(_held(case, str(error)), until=case.now + PACE)
         except errors.ForbiddenError as error:
             # Certainly not done. It is tried again until the claim is stale, and then judged anew, dry run included.
+            if action.undoes and case.now - action.claimed_at >= min(STALE, timedelta(seconds=action.watch.timeout_seconds)):
+                # Nothing would be judged anew, and what got worse stays so meanwhile: a person has to know.
+                return await self._ended_refused(case, action, str(error), untouched=untouched)
             raise errors.ClusterUnavailableError(f"{error}; the claimed action waits for the right to do it") from error
         except errors.TerminalError as error:
             return await self._ended_refused(case, action, str(error), untouched=untouched)
