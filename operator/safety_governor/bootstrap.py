@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from safety_governor.adapters import assumed, clock, document_files, journal, offline, webhooks
@@ -76,7 +76,9 @@ async def operator(
             await record.open()
             for incident in await stored.list_all():
                 past.learn(incident)
-            past.remember(record.past(since=time.now() - register.KEPT))
+            # All of it: a circuit breaker stays open however long ago it opened.
+            past.remember(record.past(since=datetime.min.replace(tzinfo=UTC)))
+            past.prune(time.now())
 
         yield Operator(
             attendant=attendant.Attendant(

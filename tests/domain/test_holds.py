@@ -391,3 +391,10 @@ def test_long_names_fit_into_a_message() -> None:
     past = [an_action(before(minutes=minutes), None, incident=f"{name}{minutes}") for minutes in range(8)]
     (hold,) = judge(free_rules(), past)
     assert len(hold.message) == 1024
+
+
+def test_nodes_are_taken_one_at_a_time_because_each_may_be_the_last_that_the_other_leaves() -> None:
+    first, second = ("", "Node", "node-1"), ("", "Node", "node-2")
+    assert history.excludes(first, second)
+    assert not history.excludes(("shop", "Deployment", "web"), ("shop", "Deployment", "api"))
+    assert history.excludes(("shop", "Deployment", "web"), ("shop", "Deployment", "web"))

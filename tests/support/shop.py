@@ -31,13 +31,16 @@ _COLLECTIONS = {
 }
 
 
-def _key(body: Any) -> str:
-    """The key of the action that a request is for, as its body leaves it on the target."""
-    annotations: Mapping[str, str]
+def _annotations(event: Mapping[str, Any]) -> Mapping[str, str]:
+    """What a request would leave on its object."""
+    body = event.get("requestObject") or {}
     if isinstance(body, list):
-        annotations = next((one["value"] for one in body if one["path"] == "/metadata/annotations"), {})
-    else:
-        annotations = body.get("metadata", {}).get("annotations") or {}
+        return next((one["value"] for one in body if one["path"] == "/metadata/annotations"), {})
+    return body.get("metadata", {}).get("annotations") or {}
+
+
+def _key(annotations: Mapping[str, str]) -> str:
+    """The key of the action that a request is for."""
     # The whole of the annotations may be written, with marks of earlier patches among them.
     return annotations.get(marks.LAST_ACTION) or next((key for name, key in annotations.items() if name.startswith("patch.")), "")
 
@@ -63,7 +66,7 @@ def _act(event: Mapping[str, Any]) -> Act:
     return Act(
         what=f"{event['verb']} {resource}",
         name=target.get("name", ""),
-        key=_key(event.get("requestObject") or {}),
+        key=_key(_annotations(event)),
         by=(event["user"]["username"], event.get("impersonatedUser", {}).get("username", "")),
         at=datetime.fromisoformat(event["requestReceivedTimestamp"]),
     )
@@ -314,6 +317,9 @@ class Shop:
         target = event["objectRef"]
         if target["resource"] in ("incidents", "remediationpolicies", "leases", "events"):
             return False
+        if marks.TAKEN_BACK in _annotations(event):
+            # It does nothing but keep an earlier request from being taken late.
+            return False
         return bool(target["namespace"] == self.namespace if "namespace" in target else target["name"] == self.node)
 
     def effects(self, since: int) -> Counter[str]:
@@ -333,5 +339,5 @@ class Shop:
         return {one["objectRef"]["name"] for one in events if one["objectRef"]["resource"] == "incidents" and "name" in one["objectRef"]}
 
     def restarts(self, name: str, since: int) -> int:
-        """How often the governor has touched the Deployment since the mark."""
-        return sum(one["objectRef"]["resource"] == "deployments" and one["objectRef"]["name"] == name for one in self.writes(since))
+        """How often the governor has acted on the Deployment since the mark."""
+        return sum(one.what == "patch deployments" and one.name == name for one in self.acts(since))

@@ -67,6 +67,11 @@ def lock(namespace: str, target: plans.Target) -> Lock:
     return ("" if target.kind in CLUSTER_SCOPED else namespace, target.kind, target.name)
 
 
+def excludes(one: Lock, other: Lock) -> bool:
+    """Whether no action may be taken on both at once. Nodes are taken one at a time: each may be the last that the other leaves."""
+    return one == other or (one[1] == other[1] and one[1] in CLUSTER_SCOPED)
+
+
 def as_of(past: Sequence[Past], now: datetime) -> tuple[Past, ...]:
     """The same past without a future: what a clock that runs ahead has put there counts as of now."""
     return tuple(_not_after(one, now) for one in past)

@@ -177,7 +177,8 @@ def _suspended(asked: _Asked) -> Iterator[Hold]:
 
 
 def _in_flight(asked: _Asked) -> Iterator[Hold]:
-    others = sorted({one.incident for one in asked.past if one.is_under_way and one.lock == asked.lock and one.incident != asked.incident})
+    busy = [one for one in asked.past if one.is_under_way and history.excludes(one.lock, asked.lock)]
+    others = sorted({one.incident for one in busy if one.incident != asked.incident})
     if others:
         acting = f"incident {others[0]} is" if len(others) == 1 else f"incidents {', '.join(others)} are"
         yield asked.hold(Guard.IN_FLIGHT, f"{acting} acting on {asked.name}; this one is looked at again after that")

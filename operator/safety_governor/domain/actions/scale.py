@@ -34,6 +34,9 @@ class Scale(base.Action[Parameters]):
             found.append(f"{scene.autoscaler} decides on the replicas of {scene.name} and would undo the change; change its limits instead")
         if scene.target.replicas == self.read(step).replicas:
             found.append(f"{scene.name} has {scene.target.replicas} replicas already, so nothing would change")
+        kept = scene.target.body.get("spec", {}).get("persistentVolumeClaimRetentionPolicy") or {}
+        if kept.get("whenScaled") == "Delete" and self.takes_down(step, scene):
+            found.append(f"{scene.name} deletes the volumes of replicas that go away, which nothing could undo")
         return tuple(found)
 
     def takes_down(self, step: plans.Step, scene: workloads.Scene) -> int:

@@ -66,6 +66,10 @@ class Claim:
             held = (*held, holds.Hold(guard=holds.Guard.DISRUPTION, message=disrupted, until=None))
         if held:
             return _waiting(case, held, done)
+        if done and case.now - (done[-1].done_at or done[-1].claimed_at) >= HALFWAY:
+            # Claimed and taken back again and again: what keeps it from being done does not pass.
+            why = case.status.execution.held_because if case.status.execution else ""
+            return outcomes.Halt(status=_stopped(case.status, f"{step.id} could not be done for too long after {done[-1].id}: {why}"))
         action = _claimed(case, following, scene, watch=_watch(self._watch, rails, undoing=bool(following.undoes)))
         self._past.reserve(incident, action)
         claimed = records.Execution(actions=(*done, action), holder=self._fence.holder)
