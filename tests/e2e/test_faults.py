@@ -23,6 +23,7 @@ from support.operator_process import OperatorProcess, StartOperator
 from support.shop import Shop
 from support.troublemaker import (
     Asked,
+    Held,
     Troublemaker,
     act,
     deployment_read,
@@ -186,9 +187,19 @@ def _wait_until_seen(trouble: Troublemaker, asked: Asked, *, status: int = 200) 
     wait_until(lambda: [one for one in trouble.seen_of(asked) if one.status == status], 30, f"such a request to be answered {status}")
 
 
+def _hold_right_before_the_act(shop: Shop, trouble: Troublemaker, name: str) -> Held:
+    """Report, and stop the operator where it has claimed, has looked at everything, and waits for the answer to the dry run."""
+    claim = trouble.hold_answer(status_write(name))
+    _report(shop, name)
+    claim.wait()
+    last_look = trouble.hold_answer(dry_run(name))
+    claim.release()
+    return last_look.wait()
+
+
 @contextmanager
 def _somebody_writes(write: Callable[[int], tuple[int, Any]], *, every: float) -> Iterator[None]:
-    """Again and again after so many seconds, on a thread of their own."""
+    """Again and again after so many seconds, on a thread of their own; begins when they have written a few times."""
     done, answers = threading.Event(), Counter[int]()
 
     def keep_writing() -> None:
@@ -200,11 +211,11 @@ def _somebody_writes(write: Callable[[int], tuple[int, Any]], *, every: float) -
     thread = threading.Thread(target=keep_writing)
     thread.start()
     try:
+        wait_until(lambda: answers[200] > 2, 20, "somebody to write")
         yield
     finally:
         done.set()
         thread.join(20)
-    assert answers[200] > 2, answers
 
 
 # Answers that are none
@@ -309,21 +320,25 @@ def test_watch_that_cannot_be_taken_up_again_ends_the_operator_with_a_sentence(s
 # Others write as well
 
 
-def test_incident_whose_labels_somebody_changes_all_the_time_is_resolved(scene: Scene) -> None:
+def test_incident_whose_labels_somebody_changes_all_the_time_is_resolved(scene: Scene, trouble: Troublemaker) -> None:
     shop, name = scene.shop, "labelled"
     _deploy(shop, name)
     mark = shop.cluster.audit_mark()
-    _report(shop, name)
 
     def label(number: int) -> tuple[int, Any]:
         return shop.cluster.request("PATCH", f"{shop.incidents}/{name}", {"metadata": {"labels": {"seen": str(number)}}}, user="alice")
 
+    verdict = trouble.hold(status_write(name))
+    _report(shop, name)
+    verdict.wait()
     with _somebody_writes(label, every=0.05):
+        verdict.release()
         _wait_until_resolved(shop, name, timeout=20)
+    assert trouble.seen_of(status_write(name))[0].status == 409
     _assert_restarted_once(shop, mark, name)
 
 
-def test_workload_whose_labels_and_status_somebody_changes_all_the_time_is_restarted_once(scene: Scene) -> None:
+def test_workload_whose_labels_and_status_somebody_changes_all_the_time_is_restarted_once(scene: Scene, trouble: Troublemaker) -> None:
     shop, name = scene.shop, "trembling"
     _deploy(shop, name)
     mark = shop.cluster.audit_mark()
@@ -335,9 +350,11 @@ def test_workload_whose_labels_and_status_somebody_changes_all_the_time_is_resta
         condition = {"type": "Watched", "status": "True", "reason": "Number", "message": str(number)}
         return shop.cluster.request("PATCH", f"{path}/status", {"status": {"conditions": [condition]}})
 
+    last_look = _hold_right_before_the_act(shop, trouble, name)
     with _somebody_writes(touch, every=0.2):
-        _report(shop, name)
+        last_look.release()
         _wait_until_resolved(shop, name)
+    assert trouble.seen_of(act(name))[0].status == 409
     _assert_restarted_once(shop, mark, name)
 
 
@@ -361,12 +378,7 @@ def test_executor_that_loses_its_rights_after_the_claim_does_nothing(scene: Scen
     bindings = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{shop.namespace}/rolebindings"
     _deploy(shop, "revoked", "regained")
     mark = shop.cluster.audit_mark()
-    claim = trouble.hold_answer(status_write("revoked"))
-    _report(shop, "revoked")
-    claim.wait()
-    last_look = trouble.hold_answer(dry_run("revoked"))
-    claim.release()
-    last_look.wait()
+    last_look = _hold_right_before_the_act(shop, trouble, "revoked")
     _, binding = shop.cluster.request("GET", f"{bindings}/governor-executor")
     shop.cluster.request("DELETE", f"{bindings}/governor-executor")
     try:
@@ -403,8 +415,6 @@ def test_operator_that_may_not_write_status_goes_on_when_it_may_again(scene: Sce
     finally:
         shop.cluster.request("PATCH", path, {"rules": rules})
     wait_until(lambda: _may(shop, operator, "update", "incidents", "status"), 10, "the right to be back")
-    # The next try may be a minute away; whoever touches the incident wakes it.
-    shop.cluster.request("PATCH", f"{shop.incidents}/unwritten", {"metadata": {"labels": {"look": "again"}}}, user="alice")
     _wait_until_resolved(shop, "unwritten", timeout=20)
     _assert_restarted_once(shop, mark, "unwritten")
 
@@ -429,14 +439,9 @@ def test_operator_whose_lease_is_stolen_ends_without_acting_and_the_next_one_fin
 ) -> None:
     _deploy(shop, "stolen")
     mark = shop.cluster.audit_mark()
-    robbed = start_operator(kubeconfig=through, lease_duration="PT6S")
+    robbed = start_operator(kubeconfig=through, lease_duration="PT4S")
     robbed.wait_until_said("at work now")
-    claim = trouble.hold_answer(status_write("stolen"))
-    _report(shop, "stolen")
-    claim.wait()
-    last_look = trouble.hold_answer(dry_run("stolen"))
-    claim.release()
-    last_look.wait()
+    _hold_right_before_the_act(shop, trouble, "stolen")
     lease = f"/apis/coordination.k8s.io/v1/namespaces/governor-system/leases/operator-{shop.namespace}"
     code, _ = shop.cluster.request("PATCH", lease, {"spec": {"holderIdentity": "thief", "leaseDurationSeconds": 3}})
     assert code == 200
@@ -456,17 +461,12 @@ def test_operator_that_slept_right_before_it_acted_does_not_act_after_another_on
     """One incident stands right before its act, the act of the other one is on its way and reaches the API server much later."""
     _deploy(shop, "undone", "under-way")
     mark = shop.cluster.audit_mark()
-    sleeper = start_operator(kubeconfig=through, lease_duration="PT5S")
+    sleeper = start_operator(kubeconfig=through, lease_duration="PT4S")
     sleeper.wait_until_said("at work now")
     under_way = trouble.hold(act("under-way"))
     _report(shop, "under-way")
     under_way.wait()
-    claim = trouble.hold_answer(status_write("undone"))
-    _report(shop, "undone")
-    claim.wait()
-    last_look = trouble.hold_answer(dry_run("undone"))
-    claim.release()
-    last_look.wait()
+    last_look = _hold_right_before_the_act(shop, trouble, "undone")
     sleeper.send(signal.SIGSTOP)
     last_look.release()
     start_operator()
@@ -505,7 +505,7 @@ def test_one_request_about_the_lease_that_hangs_does_not_lose_it(
     shop: Shop, trouble: Troublemaker, through: Path, start_operator: StartOperator
 ) -> None:
     asked = lease_read(f"operator-{shop.namespace}")
-    operator = start_operator(kubeconfig=through, lease_duration="PT5S")
+    operator = start_operator(kubeconfig=through, lease_duration="PT4S")
     operator.wait_until_said("at work now")
     hung = trouble.hold(asked).wait()
     before = len(trouble.seen_of(asked))

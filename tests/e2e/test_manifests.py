@@ -253,8 +253,10 @@ def test_nodes_are_nobodys_until_somebody_binds_them(cluster: ControlPlane) -> N
 
 
 def test_example_binds_its_executor_as_the_tests_do(shop: Shop) -> None:
-    account, binding = yaml.safe_load_all((EXAMPLES / "30-executor.yaml").read_text(encoding="utf-8"))
-    assert (account["kind"], account["metadata"]["name"]) == ("ServiceAccount", "governor-executor")
+    bodies = list(yaml.safe_load_all((EXAMPLES / "30-executor.yaml").read_text(encoding="utf-8")))
     used = json.loads(shop.kubectl("get", "rolebinding", "governor-executor", "-o", "json"))
-    assert binding["roleRef"] == used["roleRef"]
-    assert [{**one, "namespace": shop.namespace} for one in binding["subjects"]] == used["subjects"]
+    for account, binding in zip(bodies[::2], bodies[1::2], strict=True):
+        assert (account["kind"], account["metadata"]["name"]) == ("ServiceAccount", "governor-executor")
+        assert account["metadata"]["namespace"] == binding["metadata"]["namespace"]
+        assert binding["roleRef"] == used["roleRef"]
+        assert [{**one, "namespace": shop.namespace} for one in binding["subjects"]] == used["subjects"]
