@@ -146,11 +146,11 @@ class _Outside:
 
 def _stages(settings: Settings, *, knowledge: ports.Knowledge, outside: _Outside, past: register.Register) -> runner.Stages:
     agent = offline.OfflineAgent(knowledge)
-    guard = guarding.Guarding(
-        rails=outside.rails, actuator=outside.actuator, past=past, ceilings=settings.ceilings, own_namespace=settings.namespace
-    )
     watch = verification.Watch(
         timeout_seconds=int(settings.verify_timeout.total_seconds()), soak_seconds=int(settings.verify_soak.total_seconds())
+    )
+    guard = guarding.Guarding(
+        rails=outside.rails, actuator=outside.actuator, past=past, ceilings=settings.ceilings, watch=watch, own_namespace=settings.namespace
     )
     return runner.Stages(
         plan=plan.Plan(agent=agent, knowledge=knowledge),
@@ -165,7 +165,7 @@ def _stages(settings: Settings, *, knowledge: ports.Knowledge, outside: _Outside
             expiry=settings.approval_expiry,
         ),
         approve=approve.Approve(guard=outside.guard),
-        claim=claim.Claim(targets=outside.targets, guard=guard, past=past, fence=outside.fence, watch=watch),
+        claim=claim.Claim(targets=outside.targets, actuator=outside.actuator, guard=guard, past=past, fence=outside.fence),
         execute=execute.Execute(
             targets=outside.targets, actuator=outside.actuator, guard=guard, fence=outside.fence, journal=outside.journal
         ),

@@ -410,7 +410,9 @@ REFUSALS = {
     "has so many replicas": Refusal(service="scale", options={"replicas": 3}, sentence="Deployment/{} has 3 replicas already"),
     "has no replicas to set": Refusal(service="scale", kind="DaemonSet", sentence="Scale makes no sense for a DaemonSet"),
     "has no earlier revision": Refusal(service="undo", sentence="Deployment/{} has no such earlier revision"),
-    "is at that revision": Refusal(service="undo-to-first", kind="StatefulSet", sentence="StatefulSet/{} is at revision 1 already"),
+    "is at that revision": Refusal(
+        service="undo-to-first", kind="StatefulSet", sentence="StatefulSet/{} is at revision 1 already, so nothing would change"
+    ),
     "too many pods at once": Refusal(
         service="restart",
         options={"strategy": {"type": "Recreate"}},

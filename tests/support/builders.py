@@ -105,7 +105,7 @@ class World:
             self.past.learn(incident)
         self.past.remember(journal.past(self.journal.events))
         self.guarded = guarding.Guarding(
-            rails=self.rails, actuator=self.workloads, past=self.past, ceilings=self.ceilings, own_namespace=OWN_NAMESPACE
+            rails=self.rails, actuator=self.workloads, past=self.past, ceilings=self.ceilings, watch=self.watch, own_namespace=OWN_NAMESPACE
         )
         self.stages = runner.Stages(
             plan=plan.Plan(agent=self.agent, knowledge=self.knowledge),
@@ -119,7 +119,7 @@ class World:
                 thresholds=checks.Thresholds(**self._thresholds),
             ),
             approve=approve.Approve(guard=self.guard),
-            claim=claim.Claim(targets=self.workloads, guard=self.guarded, past=self.past, fence=self.fence, watch=self.watch),
+            claim=claim.Claim(targets=self.workloads, actuator=self.workloads, guard=self.guarded, past=self.past, fence=self.fence),
             execute=execute.Execute(
                 targets=self.workloads,
                 actuator=self.workloads,

@@ -11,7 +11,7 @@ from typing import Protocol
 from safety_governor.api import records, v1alpha1
 from safety_governor.domain import approvals, errors, lifecycle, values
 from safety_governor.pipeline import cases, outcomes, ports
-from safety_governor.pipeline.stages import approve
+from safety_governor.pipeline.stages import approve, claim
 
 LOOK_AGAIN = timedelta(seconds=15)
 """How long it takes until what could not be read is tried again while people are asked."""
@@ -33,7 +33,7 @@ class Stages:
     compress: Stage
     gate: Stage
     approve: approve.Approve
-    claim: Stage
+    claim: claim.Claim
     execute: Stage
     verify: Stage
 
@@ -118,6 +118,8 @@ class Runner:
 
     async def _recheck(self, case: cases.Case, released: v1alpha1.IncidentStatus) -> outcomes.Outcome:
         """Judge again what was released; only if it comes out the same is it claimed."""
+        if (waiting := self._stages.claim.turn(case)) is not None:
+            return waiting
         unknown_then = case.status.stress is not None and case.status.stress.ledger is None
         again = replace(case, rechecking=True, give_up_reading=case.give_up_reading or unknown_then)
         judged = await self._judge(again)
