@@ -495,7 +495,7 @@ JOBS: dict[str, tuple[list[dict[str, Any]] | None, JobState, str]] = {
 @pytest.mark.parametrize(("conditions", "state", "reason"), JOBS.values(), ids=JOBS.keys())
 def test_job_that(conditions: list[dict[str, Any]] | None, state: JobState, reason: str) -> None:
     body = {"metadata": {"name": "gov-1", "annotations": {"a": "b"}}, "status": {"conditions": conditions}}
-    ended_at = None if state is JobState.RUNNING else datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
+    ended_at = None if state is JobState.RUNNING else datetime(2026, 3, 1, 12, tzinfo=UTC)
     assert reading.job(body) == workloads.Job(name="gov-1", state=state, reason=reason, ended_at=ended_at, marks={"a": "b"})
 
 
