@@ -920,6 +920,14 @@ class TestLogs:
         assert acted.status.phase == Phase.RESOLVED
         assert "errors 1% of the log before, 1% since" in actions(acted)[0].message
 
+    async def test_that_said_too_little_before_prove_and_disprove_nothing(self) -> None:
+        world = planned(RESTART)
+        world.knowledge.error_ratio, world.knowledge.log_lines = 0.9, 19
+        await until(world, is_claimed("step-1"))
+        assert actions(world)[0].baseline.error_ratio is None
+        await world.steps()
+        assert world.status.phase == Phase.RESOLVED
+
     async def test_that_are_worse_have_it_undone_and_are_not_asked_about_the_undo(self, acted: World) -> None:
         acted.knowledge.error_ratio = 0.5
         await acted.steps()

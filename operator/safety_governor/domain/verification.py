@@ -88,6 +88,11 @@ class Judged(values.Value):
     until: datetime
 
 
+def ratio_of(seen: Telemetry | None) -> float | None:
+    """The share of errors in the live logs; None when they say too little for one."""
+    return seen.error_ratio if seen is not None and seen.lines >= ENOUGH_LINES else None
+
+
 def took_effect_at(seen: Observation, *, since: datetime) -> datetime:
     """Since when things are as the action wanted them: from the last sign of that on, not from when we looked."""
     ready = [pod.ready_since for pod in seen.pods if pod.ready_since is not None and not pod.terminating]
@@ -172,20 +177,20 @@ def _compared(seen: Observation, baseline: Baseline, watch: Watch) -> tuple[list
         return [], "", ""
     if seen.telemetry_problem:
         return [], "", f"the live logs cannot be read: {seen.telemetry_problem}"
-    after = seen.telemetry
-    if after is None or after.error_ratio is None or after.lines < ENOUGH_LINES:
-        lines = after.lines if after is not None else 0
+    after = ratio_of(seen.telemetry)
+    if after is None:
+        lines = seen.telemetry.lines if seen.telemetry is not None else 0
         silent = f"the live logs say too little since ({lines} lines)"
         # Where errors were to become fewer, nobody has seen that they did.
         hoped_for = watch.must_help and (baseline.error_ratio or 0.0) >= BAD_RATIO
         return ([], "", silent) if watch.require_telemetry or hoped_for else ([silent], "", "")
     before = baseline.error_ratio
     if before is None:
-        return [f"errors {after.error_ratio:.0%} of the log since"], "", ""
-    compared = f"errors {before:.0%} of the log before, {after.error_ratio:.0%} since"
-    if after.error_ratio > before + WORSE_BY:
+        return [f"errors {after:.0%} of the log since"], "", ""
+    compared = f"errors {before:.0%} of the log before, {after:.0%} since"
+    if after > before + WORSE_BY:
         return [], compared, ""
-    if watch.must_help and before >= BAD_RATIO and after.error_ratio > before * NO_BETTER:
+    if watch.must_help and before >= BAD_RATIO and after > before * NO_BETTER:
         return [], "", f"it is no better: {compared}"
     return [compared], "", ""
 

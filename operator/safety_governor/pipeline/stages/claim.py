@@ -184,7 +184,7 @@ def _claimed(case: cases.Case, following: sequence.Begin, scene: workloads.Scene
         before=actions.of(step.type).snapshot(step, scene),
         baseline=verification.Baseline(
             troubled=tuple(pod.uid for pod in scene.pods or () if pod.is_in_trouble(case.now))[: verification.TROUBLED_LIMIT],
-            error_ratio=telemetry.error_ratio if telemetry is not None and not following.undoes else None,
+            error_ratio=verification.ratio_of(telemetry) if not following.undoes else None,
         ),
         watch=watch,
         # Whole seconds, as the time goes into an annotation of the target and must read the same after a restart.

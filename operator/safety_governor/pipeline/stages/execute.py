@@ -66,8 +66,8 @@ class Execute:
             return await self._take_back(case, action, request, scene, objection=objection)
         if not untouched and case.now - action.claimed_at >= min(timedelta(seconds=action.watch.timeout_seconds), FORGOTTEN):
             return await self._undecided(case, action, "may have been touched, and the action did not come to its end in time")
-        if objection or kind.waits(step, scene, intent):
-            return _held(case, objection) if objection else outcomes.Wait(status=case.status, until=case.now + PACE)
+        if waited_for := objection or kind.waits(step, scene, intent):
+            return _held(case, waited_for) if objection else replace(_held(case, waited_for), until=case.now + PACE)
         return await self._act(case, action, request, untouched=untouched)
 
     async def _take_back(
