@@ -20,8 +20,18 @@ CRDS = Path(__file__).parent.parent / "crds"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`make crashes` plays every instant; the suite plays those around the effects."""
-    parser.addoption("--every-instant", action="store_true", help="kill the operator at every instant of every scenario")
+    """`make crashes` plays every instant and every outage; the suite plays those that tell most."""
+    parser.addoption("--thorough", action="store_true", help="kill the operator at every instant, and take the cluster away in every way")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes minutes is left to `make crashes`."""
+    if config.getoption("--thorough"):
+        return
+    left = [one for one in items if one.get_closest_marker("thorough")]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [one for one in items if one not in left]
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

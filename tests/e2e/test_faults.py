@@ -533,7 +533,10 @@ OUTAGES = {
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES)
+@pytest.mark.parametrize(
+    "outage",
+    [pytest.param(one, id=name, marks=() if name == "restarted" else (pytest.mark.thorough,)) for name, one in OUTAGES.items()],
+)
 def test_outage_in_every_phase_loses_no_incident_and_repeats_no_effect(
     outage: Outage,
     cluster: ControlPlane,

@@ -18,6 +18,8 @@ SOON = timedelta(milliseconds=250)
 AGAIN = timedelta(seconds=1)
 PACE = timedelta(seconds=2)
 """How long it takes until the disruption budgets are asked again for a pod that they did not let go after others had left."""
+LONG = timedelta(seconds=3)
+"""Whoever looks on wants to know what it waits for when it takes so long."""
 STALE = timedelta(minutes=2)
 """A claim that could not be carried out for so long is taken back: what it rests on is looked at again first."""
 FORGOTTEN = timedelta(hours=12)
@@ -66,9 +68,10 @@ class Execute:
             return await self._take_back(case, action, request, scene, objection=objection)
         if not untouched and case.now - action.claimed_at >= min(timedelta(seconds=action.watch.timeout_seconds), FORGOTTEN):
             return await self._undecided(case, action, "may have been touched, and the action did not come to its end in time")
-        if waited_for := objection or kind.waits(step, scene, intent):
-            return _held(case, waited_for) if objection else replace(_held(case, waited_for), until=case.now + PACE)
-        return await self._act(case, action, request, untouched=untouched)
+        if objection:
+            return _held(case, objection)
+        waited_for = kind.waits(step, scene, intent)
+        return _pausing(case, waited_for) if waited_for else await self._act(case, action, request, untouched=untouched)
 
     async def _take_back(
         self, case: cases.Case, action: records.Action, request: requests.Request, scene: workloads.Scene, *, objection: str
@@ -216,6 +219,12 @@ def _held(case: cases.Case, why: str) -> outcomes.Wait:
     assert case.status.execution is not None  # noqa: S101
     waiting = case.status.execution.model_copy(update={"held_because": values.clip(why, values.TEXT_LIMIT)})
     return outcomes.Wait(status=case.status.model_copy(update={"execution": waiting}), until=case.now + timedelta(seconds=15))
+
+
+def _pausing(case: cases.Case, why: str) -> outcomes.Wait:
+    """Between the parts of an action. What takes a moment is not worth a write."""
+    shown = case.now - claimed(case.status).claimed_at >= LONG
+    return replace(_held(case, why), until=case.now + PACE) if shown else outcomes.Wait(status=case.status, until=case.now + AGAIN)
 
 
 def _refused(status: v1alpha1.IncidentStatus, action: records.Action, why: str) -> v1alpha1.IncidentStatus:
