@@ -16,9 +16,9 @@ from safety_governor.settings import Settings
 EXIT_KNOWN, EXIT_ERROR, EXIT_UNKNOWN = 0, 1, 3
 
 _TITLES = {
-    "ecs": "ECS, stated confidence fits the evidence",
-    "ci": "CI, understanding survives pressure",
-    "u_curve_magnitude": "u-curve, harm of half-shortened context",
+    "ecs": "ECS: confidence fits the evidence",
+    "ci": "CI: holds when context is cut",
+    "u_curve_magnitude": "u-curve: harm of half the context",
 }
 
 
@@ -80,7 +80,7 @@ def _show(console: Console, model: str, readings: Sequence[scores.Reading], prof
 
 def _show_reading(console: Console, reading: scores.Reading) -> None:
     known = reading.status is scores.Status.OK
-    rows = f", {reading.rows_used} of {reading.rows_total} rows" if known else ""
+    rows = f", {reading.rows_used} of {_rows(reading.rows_total)}" if known else ""
     head = "[green]ok[/]" if known else f"[yellow]{reading.status.replace('_', ' ')}[/]"
     where = f"  [dim]{story.plain(reading.source)}, {reading.as_of:%Y-%m-%dT%H:%M:%SZ}{rows}[/]" if reading.source else ""
     console.print(f"\n[bold]{reading.service.upper()}[/]  {head}{where}", soft_wrap=True)
@@ -89,15 +89,15 @@ def _show_reading(console: Console, reading: scores.Reading) -> None:
         return
     used, _ = scores.USED[reading.service]
     table = Table.grid(padding=(0, 2))
-    table.add_column(overflow="fold")
+    table.add_column(no_wrap=True)
     table.add_column(justify="right")
     table.add_column(overflow="fold")
     for name in (used, *(name for name in reading.metrics if name != used)):
         figure, spread = reading.metric(name), reading.spread.get(name)
         if figure is None and name != used:
             continue
-        shown = "[yellow]unknown[/]" if figure is None else f"{figure:.2f}"
-        apart = f"{spread.lowest:.2f} to {spread.highest:.2f} in {_rows(spread.rows)}" if spread and spread.rows > 1 else ""
+        shown = "[yellow]unknown[/]" if figure is None else f"{figure:.3f}"
+        apart = f"{spread.lowest:.3f} to {spread.highest:.3f} in {_rows(spread.rows)}" if spread and spread.rows > 1 else ""
         why = f"{reading.service.upper()} does not say" if figure is None else apart
         table.add_row(_TITLES[name] if name == used else f"[dim]{story.plain(name)}[/]", shown, f"[dim]{why}[/]")
     console.print(Padding(table, (0, 0, 0, 2), expand=False))
@@ -106,7 +106,7 @@ def _show_reading(console: Console, reading: scores.Reading) -> None:
 
 
 def _rows(number: int) -> str:
-    return f"{number} rows"
+    return f"{number} row" if number == 1 else f"{number} rows"
 
 
 def _effects(profile: scores.Profile) -> list[str]:

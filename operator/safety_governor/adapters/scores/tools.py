@@ -4,7 +4,7 @@ Nothing that the server says is believed unchecked: figures that it could not ha
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints,
 from safety_governor import __version__
 from safety_governor.domain import digests, scores, values
 from safety_governor.domain.scoring import answers
+
+ANSWER_LIMIT = 1024 * 1024
 
 _Reason = Annotated[str, StringConstraints(max_length=64 * 1024)]
 
@@ -56,21 +58,31 @@ class ToolScores:
         asked = scores.Service(service)
         tool = f"{asked}_score"
         question = answers.Asked(service=asked, model=model, source=f"{tool} at {self._url}", as_of=self._now())
+        guarded = _Guarded()
         try:
             async with asyncio.timeout(self._timeout.total_seconds()):
-                content = await self._call(tool, {"model": model})
+                content = await self._call(tool, {"model": model}, guarded)
         except TimeoutError:
             return question.unread(scores.Status.UNAVAILABLE, f"the MCP server did not answer within {self._timeout.total_seconds():g} s")
         except _RefusedError as error:
             return question.unread(scores.Status.UNAVAILABLE, str(error))
         except Exception as error:  # noqa: BLE001 - the client raises errors of four libraries, and groups of them
-            return question.unread(scores.Status.UNAVAILABLE, f"the MCP server could not be asked ({_told(error)})")
+            return question.unread(scores.Status.UNAVAILABLE, f"the MCP server could not be asked ({_told(error, guarded.refusal)})")
         return _read(question, tool, content)
 
-    async def _call(self, tool: str, arguments: Mapping[str, Any]) -> object:
+    async def _call(self, tool: str, arguments: Mapping[str, Any], guarded: httpx2.AsyncHTTPTransport) -> object:
         token = await asyncio.to_thread(self._token)
-        transport = StreamableHttpTransport(self._url, auth=token or None, httpx_client_factory=_client)
         limit = self._timeout.total_seconds()
+
+        def client_of(
+            headers: dict[str, str] | None = None, timeout: httpx2.Timeout | None = None, auth: httpx2.Auth | None = None, **_: object
+        ) -> httpx2.AsyncClient:
+            # Its token goes to nobody but the named server: no redirects, no proxies of the environment.
+            return httpx2.AsyncClient(
+                headers=headers, timeout=timeout or limit, auth=auth, transport=guarded, follow_redirects=False, trust_env=False
+            )
+
+        transport = StreamableHttpTransport(self._url, auth=token or None, httpx_client_factory=client_of)
         async with fastmcp.Client(transport, timeout=limit, init_timeout=limit, name=f"safety-governor/{__version__}") as client:
             result = await client.call_tool(tool, dict(arguments), raise_on_error=False)
         if result.is_error:
@@ -116,19 +128,46 @@ def _json(metrics: Mapping[str, Any]) -> JsonValue:
     return {name: figure if isinstance(figure, int | float | str | None) else repr(figure) for name, figure in metrics.items()}
 
 
-def _client(
-    headers: dict[str, str] | None = None, timeout: httpx2.Timeout | None = None, auth: httpx2.Auth | None = None, **_: object
-) -> httpx2.AsyncClient:
-    """Sends its token to nobody but the named server: no redirects, no proxies of the environment."""
-    return httpx2.AsyncClient(headers=headers, timeout=timeout or httpx2.Timeout(10.0), auth=auth, follow_redirects=False, trust_env=False)
+class _Guarded(httpx2.AsyncHTTPTransport):
+    """Notes the last refusal, as the client does not tell it, and reads no answer beyond a limit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refusal = 0
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        answer = await super().handle_async_request(request)
+        if answer.status_code >= 300:
+            self.refusal = answer.status_code
+        assert isinstance(answer.stream, httpx2.AsyncByteStream)  # noqa: S101 - an async transport has no other
+        answer.stream = _Limited(answer.stream)
+        return answer
 
 
-def _told(error: BaseException) -> str:
+class _Limited(httpx2.AsyncByteStream):
+    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for part in self._stream:
+            size += len(part)
+            if size > ANSWER_LIMIT:
+                raise httpx2.ReadError(f"more than {ANSWER_LIMIT // 1024} KiB")
+            yield part
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def _told(error: BaseException, refusal: int) -> str:
     """What kind of failure it was; its own words may repeat what a server said."""
+    if refusal in (401, 403):
+        return f"it answered {refusal}; GOVERNOR_MCP_TOKEN_FILE must hold a token that it takes"
+    if refusal:
+        hint = "; redirects are not followed, name the final address" if refusal < 400 else ""
+        return f"it answered {refusal}{hint}"
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     cause = error.__cause__ or error.__context__
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    if status is not None:
-        return f"it answered {status}"
-    return _told(cause) if isinstance(error, RuntimeError) and cause is not None else type(error).__name__
+    return _told(cause, 0) if isinstance(error, RuntimeError) and cause is not None else type(error).__name__

@@ -111,7 +111,7 @@ def _aggregate(asked: Asked, rows: Sequence[Row], *, digest: str) -> Reading:
     useful = [kept for kept in (instrument.weed(row) for row in mine if row.get("found") is not False) if kept is not None]
     if not useful:
         return asked.unread(
-            Status.EMPTY, f"{asked.who} has {len(mine)} rows about the model and all of them are empty of measurements", digest=digest
+            Status.EMPTY, f"{asked.who} has rows about the model, {len(mine)} in all, and none of them holds a measurement", digest=digest
         )
     warnings: list[str] = []
     found = {metric.name: _figures(metric, useful, warnings) for metric in instrument.metrics}
@@ -185,7 +185,7 @@ def _figures(metric: Metric, rows: Sequence[Row], warnings: list[str]) -> list[f
 
 def _mean(figures: Sequence[float]) -> float | None:
     # The sum is exact, so that a mean never leaves the bounds that its figures keep to.
-    return math.fsum(figures) / len(figures) if figures else None
+    return round(math.fsum(figures) / len(figures), 6) if figures else None
 
 
 def _detail(body: bytes) -> str:
