@@ -70,12 +70,14 @@ def _show(console: Console, model: str, readings: Sequence[scores.Reading], prof
     console.print("\n[bold]What the governor makes of it[/]")
     for line in _effects(profile):
         console.print(Padding(line, (0, 0, 0, 2), expand=False))
-    if any(one.status is scores.Status.PENDING for one in readings):
-        console.print(
-            "\n[yellow]Asking has started a run at a service that had no results; asking again soon may start another.[/] "
-            "The operator asks once and waits a long time before it asks again.",
-            soft_wrap=True,
-        )
+    statuses = {one.status for one in readings}
+    if scores.Status.PENDING in statuses:
+        hint = "Asking has started a run at a service that had no results; asking again soon may start another."
+    elif scores.Status.UNAVAILABLE in statuses:
+        hint = "A service whose answer did not arrive may have started a run all the same; asking again soon may start another."
+    else:
+        return
+    console.print(f"\n[yellow]{hint}[/] The operator asks once and waits a long time before it asks again.", soft_wrap=True)
 
 
 def _show_reading(console: Console, reading: scores.Reading) -> None:
@@ -99,8 +101,9 @@ def _show_reading(console: Console, reading: scores.Reading) -> None:
         shown = "[yellow]unknown[/]" if figure is None else f"{figure:.3f}"
         apart = f"{spread.lowest:.3f} to {spread.highest:.3f} in {_rows(spread.rows)}" if spread and spread.rows > 1 else ""
         why = f"{reading.service.upper()} does not say" if figure is None else apart
-        table.add_row(_TITLES[name] if name == used else f"[dim]{story.plain(name)}[/]", shown, f"[dim]{why}[/]")
-    console.print(Padding(table, (0, 0, 0, 2), expand=False))
+        title = _TITLES[name] if name == used else f"[dim]{story.plain(name)}[/]"
+        table.add_row(f"  {title}", shown, f"[dim]{why}[/]")
+    console.print(table)
     for warning in reading.warnings:
         console.print(Padding(f"[yellow]![/] {story.plain(warning)}", (0, 0, 0, 2), expand=False))
 
