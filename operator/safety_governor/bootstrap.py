@@ -7,16 +7,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import structlog
+
 from safety_governor.adapters import assumed, clock, document_files, journal, offline, webhooks
 from safety_governor.adapters.embedded import EmbeddedKnowledge
 from safety_governor.adapters.kubernetes import actuator, api, approval_guard, guardrails, incidents, lease, preflight, workloads
 from safety_governor.adapters.kubernetes import desk as desks
 from safety_governor.adapters.scores.kept import KeptScores
 from safety_governor.adapters.scores.services import ServiceScores
+from safety_governor.adapters.scores.shelf import Shelf
 from safety_governor.api import v1alpha1
 from safety_governor.domain import errors, verification
 from safety_governor.domain.history import Past
 from safety_governor.domain.journal import End, Intent
+from safety_governor.domain.scores import Service
 from safety_governor.pipeline import actuation, attendant, display, guarding, ports, profiling, register, runner
 from safety_governor.pipeline.stages import approve, claim, compress, execute, gate, plan, stress, verify
 from safety_governor.settings import Settings
@@ -63,7 +67,7 @@ async def operator(
         past = register.Register()
         stored = incidents.ClusterIncidents(connection, reporter=settings.identity, namespace=settings.watch_namespace)
         policies = guardrails.ClusterGuardrails(connection, namespace=settings.watch_namespace)
-        kept = _kept_scores(settings, now=time.now) if settings.agent_model else None
+        kept = _kept_scores(settings, now=time.now, complain=structlog.get_logger().warning) if settings.agent_model else None
         if kept is not None:
             stack.push_async_callback(kept.aclose)
         outside = _Outside(
@@ -180,9 +184,12 @@ def _stages(settings: Settings, *, knowledge: ports.Knowledge, outside: _Outside
     )
 
 
-def _kept_scores(settings: Settings, *, now: Callable[[], datetime]) -> KeptScores | None:
+def _kept_scores(
+    settings: Settings, *, now: Callable[[], datetime], complain: Callable[[str], None], ask_again: bool = False
+) -> KeptScores | None:
     """Whoever is asked how reliable models are; None when nobody is configured. Raises ConfigurationError."""
     source: ports.Scores
+    origins: dict[Service, str] = settings.score_services
     if settings.reliability_profile_source == "mcp":
         if settings.mcp_url is None:
             raise errors.ConfigurationError(
@@ -192,18 +199,26 @@ def _kept_scores(settings: Settings, *, now: Callable[[], datetime]) -> KeptScor
         # Loading it takes seconds, and most never use it.
         from safety_governor.adapters.scores.tools import ToolScores  # noqa: PLC0415
 
+        origins = dict.fromkeys(Service, settings.mcp_url)
         source = ToolScores(settings.mcp_url, timeout=settings.scores_timeout, now=now, token_file=settings.mcp_token_file)
     elif settings.score_services:
         source = ServiceScores(settings.score_services, timeout=settings.scores_timeout, now=now)
     else:
         return None
-    return KeptScores(source, now=now, keep=settings.scores_keep, keep_unknown=settings.scores_keep_unknown)
+    keep_unknown = settings.scores_keep_unknown
+    shelf = Shelf(settings.scores_file, origins=origins, complain=complain, blank=ask_again)
+    return KeptScores(source, now=now, keep=settings.scores_keep, keep_unknown=keep_unknown, shelf=shelf)
 
 
 @asynccontextmanager
-async def scores_source(settings: Settings) -> AsyncIterator[ports.Scores | None]:
-    """Whoever is asked how reliable models are, for people at the command line. Raises ConfigurationError."""
-    kept = _kept_scores(settings, now=clock.SystemClock().now)
+async def scores_source(
+    settings: Settings, *, complain: Callable[[str], None], ask_again: bool = False
+) -> AsyncIterator[ports.Scores | None]:
+    """Whoever is asked how reliable models are, for people at the command line. Raises ConfigurationError.
+
+    `ask_again` passes over what an earlier process has kept.
+    """
+    kept = _kept_scores(settings, now=clock.SystemClock().now, complain=complain, ask_again=ask_again)
     try:
         yield kept
     finally:

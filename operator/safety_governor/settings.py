@@ -105,6 +105,8 @@ class Settings(BaseSettings):
     """So long are figures kept before they are asked for again."""
     scores_keep_unknown: timedelta = Field(default=timedelta(minutes=30), ge=timedelta(minutes=15), le=timedelta(hours=24))
     """So long is it kept that there are none: asking again starts another run at the service."""
+    scores_file: Path = Field(default_factory=lambda: _data_home() / "scores.db")
+    """The file in which answers are kept for other processes and for after a restart."""
 
     @property
     def score_services(self) -> dict[scores.Service, str]:

@@ -1,9 +1,12 @@
 """The score services over real HTTP: asked once and never polled, whatever they answer, and never waited for longer than allowed."""
 
 import asyncio
+import contextlib
 import socket
+import sqlite3
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from safety_governor.adapters.scores import services as services_adapter
 from safety_governor.adapters.scores.kept import KeptScores
 from safety_governor.adapters.scores.services import ServiceScores
+from safety_governor.adapters.scores.shelf import Shelf
 from safety_governor.domain import scores
 from safety_governor.domain.scores import Service, Status
 from support.fakes import FakeClock
@@ -229,3 +233,55 @@ class TestKept:
         with pytest.raises(asyncio.CancelledError):
             await asking
         assert kept._flights == {}
+
+
+class TestShelf:
+    """What one process was told, the next one knows."""
+
+    @staticmethod
+    def shelved(double: ScoreServices, clock: FakeClock, path: Path, complaints: list[str] | None = None) -> KeptScores:
+        told = complaints if complaints is not None else []
+        return kept_of(double, clock, shelf=Shelf(path, origins=double.addresses, complain=told.append))
+
+    async def test_restart_starts_no_second_run(self, double: ScoreServices, clock: FakeClock, tmp_path: Path) -> None:
+        first = await self.shelved(double, clock, tmp_path / "new" / "scores.db").read("cdct", "o3")
+        clock.advance(minutes=29)
+        again = await self.shelved(double, clock, tmp_path / "new" / "scores.db").read("cdct", "o3")
+        assert again == first
+        assert double.started == {(Service.CDCT, "o3"): 1}
+
+    async def test_figures_come_back_as_they_were(self, double: ScoreServices, clock: FakeClock, tmp_path: Path) -> None:
+        readings = [await self.shelved(double, clock, tmp_path / "scores.db").read("eect", MODEL) for _ in range(2)]
+        assert readings[0] == readings[1]
+        assert (readings[1].metric("ecs"), len(double.asked)) == (0.83, 1)
+
+    async def test_age_counts_from_when_it_was_asked(self, double: ScoreServices, clock: FakeClock, tmp_path: Path) -> None:
+        await self.shelved(double, clock, tmp_path / "scores.db").read("cdct", "o3")
+        clock.advance(minutes=20)
+        process = self.shelved(double, clock, tmp_path / "scores.db")
+        await process.read("cdct", "o3")
+        clock.advance(minutes=11)
+        await process.read("cdct", "o3")
+        assert double.started == {(Service.CDCT, "o3"): 2}
+
+    async def test_answer_of_another_address_does_not_count(self, double: ScoreServices, clock: FakeClock, tmp_path: Path) -> None:
+        await self.shelved(double, clock, tmp_path / "scores.db").read("ddft", MODEL)
+        other = Shelf(tmp_path / "scores.db", origins={Service.DDFT: "http://elsewhere"}, complain=print)
+        assert await other.find(Service.DDFT, MODEL) is None
+
+    async def test_answer_of_another_version_does_not_count(self, double: ScoreServices, clock: FakeClock, tmp_path: Path) -> None:
+        await self.shelved(double, clock, tmp_path / "scores.db").read("ddft", MODEL)
+        with contextlib.closing(sqlite3.connect(tmp_path / "scores.db")) as file, file:
+            file.execute("UPDATE answers SET reading = '{\"model\": 1}'")
+        assert (await self.shelved(double, clock, tmp_path / "scores.db").read("ddft", MODEL)).status is Status.OK
+        assert len(double.asked) == 2
+
+    async def test_file_that_cannot_be_written_is_told_and_the_process_remembers(
+        self, double: ScoreServices, clock: FakeClock, tmp_path: Path
+    ) -> None:
+        complaints: list[str] = []
+        kept = self.shelved(double, clock, tmp_path, complaints)
+        assert [(await kept.read("cdct", "o3")).status for _ in range(3)] == [Status.PENDING] * 3
+        assert double.started == {(Service.CDCT, "o3"): 1}
+        assert complaints
+        assert all("cannot be kept in" in one for one in complaints)

@@ -23,7 +23,8 @@ MODEL = "gpt-5.4"
 
 
 @pytest.fixture
-def services() -> Iterator[ScoreServices]:
+def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScoreServices]:
+    monkeypatch.setenv("GOVERNOR_SCORES_FILE", str(tmp_path / "kept" / "scores.db"))
     with ScoreServices() as double:
         double.know(MODEL)
         double.configured.add("o3")
@@ -70,6 +71,38 @@ def test_run_that_was_started_is_told(services: ScoreServices) -> None:
     assert "each contradicted claim costs 0.90 of 10 (CI is unknown)" in output
     assert "0.000" not in output
     assert sum(services.started.values()) == 3
+
+
+def test_second_call_starts_no_second_run(services: ScoreServices) -> None:
+    first, second = run(services, "o3"), run(services, "o3")
+    assert first == second
+    assert (sum(services.started.values()), len(services.asked)) == (3, 3)
+
+
+def test_second_call_starts_a_second_run_only_when_told_to(services: ScoreServices) -> None:
+    run(services, "o3")
+    code, output, _ = run(services, "o3", "--ask-again")
+    assert code == 3
+    assert "--ask-again passes over it" in output
+    assert set(services.started.values()) == {2}
+    run(services, "o3")
+    assert set(services.started.values()) == {2}
+
+
+def test_new_address_is_asked_although_the_old_one_had_no_answer(services: ScoreServices) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    code, _, _ = run(services, MODEL, **dict.fromkeys(services.environment, nowhere))
+    assert code == 3
+    assert run(services, MODEL)[0] == 0
+
+
+def test_file_that_cannot_be_used_is_complained_about_once_and_changes_no_answer(services: ScoreServices, tmp_path: Path) -> None:
+    (tmp_path / "junk.db").write_text("this is no database, whatever its name says" * 100)
+    code, output, complaint = run(services, MODEL, "--json", GOVERNOR_SCORES_FILE=str(tmp_path / "junk.db"))
+    assert (code, json.loads(output)["profile"]["ecs"]) == (0, 0.83)
+    assert len(complaint.splitlines()) == 1
+    assert "cannot be kept in" in complaint
+    assert "GOVERNOR_SCORES_FILE names the file" in complaint
 
 
 def test_model_that_nobody_knows(services: ScoreServices) -> None:

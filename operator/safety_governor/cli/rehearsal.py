@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,7 @@ async def run(settings: Settings, request: Request) -> int:
         incidents = [incident for path in request.manifests for incident in _read(path)]
         knowledge = _knowledge(settings, request.knowledge)
         async with contextlib.AsyncExitStack() as stack:
-            scores = await stack.enter_async_context(bootstrap.scores_source(settings)) if settings.agent_model else None
+            scores = await stack.enter_async_context(_scores(settings, complain)) if settings.agent_model else None
             rehearsed = [await _rehearse(settings, knowledge, scores, incident) for incident in incidents]
         naive = [await _naive(knowledge, incident) for incident in incidents] if request.compare_naive else []
     except (errors.GovernorError, OSError, ValueError) as error:
@@ -55,6 +56,12 @@ async def run(settings: Settings, request: Request) -> int:
             story.tell(incident, console, rehearsed=True)
         console.print("\n[dim]A rehearsal: the target is assumed to exist and its namespace to allow restarts; nothing was touched.[/]")
     return EXIT_EXECUTE if all(_executes(one) for one in rehearsed) else EXIT_BLOCKED
+
+
+def _scores(settings: Settings, complain: Console) -> AbstractAsyncContextManager[ports.Scores | None]:
+    return bootstrap.scores_source(
+        settings, complain=lambda text: complain.print(f"safety-governor try: {text}", soft_wrap=True, markup=False)
+    )
 
 
 def _executes(incident: v1alpha1.Incident) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.padding import Padding
@@ -11,6 +11,7 @@ from rich.table import Table
 from safety_governor import bootstrap
 from safety_governor.cli import story
 from safety_governor.domain import compression, confidence, errors, scores
+from safety_governor.pipeline import ports
 from safety_governor.settings import Settings
 
 EXIT_KNOWN, EXIT_ERROR, EXIT_UNKNOWN = 0, 1, 3
@@ -22,7 +23,7 @@ _TITLES = {
 }
 
 
-async def run(settings: Settings, model: str, *, as_json: bool) -> int:
+async def run(settings: Settings, model: str, *, ask_again: bool, as_json: bool) -> int:
     """Ask every service once and print what it says; returns the exit code."""
     complain = Console(stderr=True, highlight=False)
     objection = scores.objection(model)
@@ -30,7 +31,8 @@ async def run(settings: Settings, model: str, *, as_json: bool) -> int:
         complain.print(f"safety-governor scores: {objection}", soft_wrap=True, markup=False)
         return EXIT_ERROR
     try:
-        readings = await _read(settings, model)
+        async with bootstrap.scores_source(settings, complain=_complaining(complain), ask_again=ask_again) as source:
+            readings = await _read(settings, source, model)
     except errors.GovernorError as error:
         complain.print(f"safety-governor scores: {error}", soft_wrap=True, markup=False)
         return EXIT_ERROR
@@ -51,16 +53,27 @@ async def run(settings: Settings, model: str, *, as_json: bool) -> int:
     return EXIT_KNOWN if all(one.status is scores.Status.OK for one in readings) else EXIT_UNKNOWN
 
 
-async def _read(settings: Settings, model: str) -> list[scores.Reading]:
-    async with bootstrap.scores_source(settings) as source:
-        if source is None:
-            raise errors.ConfigurationError(
-                "nobody can be asked: set EECT_API_URL, DDFT_API_URL or CDCT_API_URL to the addresses of the score services, or "
-                "RELIABILITY_PROFILE_SOURCE=mcp and GOVERNOR_MCP_URL to ask through the MCP server"
-            )
-        direct = settings.reliability_profile_source == "direct"
-        asked = [service for service in scores.USED if not direct or service in settings.score_services]
-        return list(await asyncio.gather(*(source.read(service, model) for service in asked)))
+def _complaining(console: Console) -> Callable[[str], None]:
+    """Each complaint once, however many services it concerns."""
+    told: set[str] = set()
+
+    def complain(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            console.print(f"safety-governor scores: {text}", soft_wrap=True, markup=False)
+
+    return complain
+
+
+async def _read(settings: Settings, source: ports.Scores | None, model: str) -> list[scores.Reading]:
+    if source is None:
+        raise errors.ConfigurationError(
+            "nobody can be asked: set EECT_API_URL, DDFT_API_URL or CDCT_API_URL to the addresses of the score services, or "
+            "RELIABILITY_PROFILE_SOURCE=mcp and GOVERNOR_MCP_URL to ask through the MCP server"
+        )
+    direct = settings.reliability_profile_source == "direct"
+    asked = [service for service in scores.USED if not direct or service in settings.score_services]
+    return list(await asyncio.gather(*(source.read(service, model) for service in asked)))
 
 
 def _show(console: Console, model: str, readings: Sequence[scores.Reading], profile: scores.Profile) -> None:
@@ -72,12 +85,12 @@ def _show(console: Console, model: str, readings: Sequence[scores.Reading], prof
         console.print(Padding(line, (0, 0, 0, 2), expand=False))
     statuses = {one.status for one in readings}
     if scores.Status.PENDING in statuses:
-        hint = "Asking has started a run at a service that had no results; asking again soon may start another."
+        hint = "Asking has started a run at a service that had no results; asking it again soon may start another."
     elif scores.Status.UNAVAILABLE in statuses:
-        hint = "A service whose answer did not arrive may have started a run all the same; asking again soon may start another."
+        hint = "A service whose answer did not arrive may have started a run all the same; asking it again soon may start another."
     else:
         return
-    console.print(f"\n[yellow]{hint}[/] The operator asks once and waits a long time before it asks again.", soft_wrap=True)
+    console.print(f"\n[yellow]{hint}[/] So this answer is kept for a while; --ask-again passes over it.", soft_wrap=True)
 
 
 def _show_reading(console: Console, reading: scores.Reading) -> None:

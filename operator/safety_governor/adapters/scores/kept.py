@@ -5,10 +5,10 @@ So nothing is ever asked again while an answer is kept, whatever it was, and nob
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from safety_governor.adapters.scores.shelf import Kept, Shelf
 from safety_governor.domain import scores
 
 LIMIT = 1024
@@ -22,24 +22,29 @@ class Source(Protocol):
         """One question, once; what is not known is a reading that says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    reading: scores.Reading
-    since: datetime
-
-
 class KeptScores:
-    """A source that is asked once in a while. Figures are kept for `keep`, everything else for `keep_unknown`."""
+    """A source that is asked once in a while. Figures are kept for `keep`, everything else for `keep_unknown`.
+
+    On a shelf they outlive the process, and other processes know them.
+    """
 
     def __init__(
-        self, source: Source, *, now: Callable[[], datetime], keep: timedelta, keep_unknown: timedelta, limit: int = LIMIT
+        self,
+        source: Source,
+        *,
+        now: Callable[[], datetime],
+        keep: timedelta,
+        keep_unknown: timedelta,
+        limit: int = LIMIT,
+        shelf: Shelf | None = None,
     ) -> None:
         self._source = source
         self._now = now
         self._keep = keep
         self._keep_unknown = keep_unknown
         self._limit = limit
-        self._kept: dict[tuple[str, str], _Kept] = {}
+        self._shelf = shelf
+        self._kept: dict[tuple[str, str], Kept] = {}
         self._flights: dict[tuple[str, str], asyncio.Task[scores.Reading]] = {}
 
     async def read(self, service: str, model: str) -> scores.Reading:
@@ -50,7 +55,7 @@ class KeptScores:
             return scores.unread(asked, model, scores.Status.UNKNOWN_MODEL, objection, source="", as_of=self._now())
         key = (asked.value, model)
         kept = self._kept.get(key)
-        if kept is not None and self._now() - kept.since < (self._keep if kept.reading.status is scores.Status.OK else self._keep_unknown):
+        if kept is not None and self._is_fresh(kept):
             return kept.reading
         flight = self._flights.get(key)
         if flight is None:
@@ -65,14 +70,24 @@ class KeptScores:
             flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
 
+    def _is_fresh(self, kept: Kept) -> bool:
+        return self._now() - kept.since < (self._keep if kept.reading.status is scores.Status.OK else self._keep_unknown)
+
     async def _ask(self, service: scores.Service, model: str) -> scores.Reading:
-        try:
-            reading = await self._source.read(service, model)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the question may have had its effect and is not repeated
-            why = f"{service.upper()} could not be asked ({type(error).__name__})"
-            reading = scores.unread(service, model, scores.Status.UNAVAILABLE, why, source="", as_of=self._now())
+        kept = await self._shelf.find(service, model) if self._shelf is not None else None
+        if kept is None or not self._is_fresh(kept):
+            kept = Kept(await self._really_ask(service, model), self._now())
+            if self._shelf is not None:
+                await self._shelf.put(service, model, kept)
         self._kept.pop((service.value, model), None)
-        self._kept[service.value, model] = _Kept(reading, self._now())
+        self._kept[service.value, model] = kept
         while len(self._kept) > self._limit:
             del self._kept[next(iter(self._kept))]
-        return reading
+        return kept.reading
+
+    async def _really_ask(self, service: scores.Service, model: str) -> scores.Reading:
+        try:
+            return await self._source.read(service, model)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the question may have had its effect and is not repeated
+            why = f"{service.upper()} could not be asked ({type(error).__name__})"
+            return scores.unread(service, model, scores.Status.UNAVAILABLE, why, source="", as_of=self._now())
