@@ -18,6 +18,7 @@ from support.builders import an_incident
 from support.fakes import NOON
 from support.ports import free_port
 from support.score_services import ScoreServices, cdct_row
+from support.tool_server import TOKEN, ToolServer
 
 MODEL = "gpt-5.4"
 
@@ -158,6 +159,20 @@ def test_error(arguments: list[str], environment: dict[str, str], sentence: str,
     assert (code, output, services.asked) == (1, "", [])
     assert sentence in complaint
     assert "Traceback" not in complaint
+
+
+def test_mcp_server_is_asked_where_that_is_the_source(services: ScoreServices, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    with ToolServer() as server:
+        settings = {"GOVERNOR_MCP_URL": server.url, "GOVERNOR_MCP_TOKEN_FILE": str(tmp_path / "token")}
+        code, output, _ = run(services, MODEL, RELIABILITY_PROFILE_SOURCE="mcp", **settings)
+    assert code == 3
+    assert sorted(server.asked) == [("cdct_score", MODEL), ("ddft_score", MODEL), ("eect_score", MODEL)]
+    assert services.asked == []
+    assert f"ddft_score at {server.url}, from http://ddft:8002" in output
+    assert "1 of 2 rows" in output
+    # The double says of all three what DDFT measures; EECT measures none of it.
+    assert "unknown: EECT answered without any figure that can be used" in output
 
 
 def test_what_a_service_says_is_not_obeyed_by_the_terminal(services: ScoreServices) -> None:

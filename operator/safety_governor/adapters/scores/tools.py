@@ -72,7 +72,8 @@ class ToolScores:
 
     async def _call(self, tool: str, arguments: Mapping[str, Any], guarded: httpx2.AsyncHTTPTransport) -> object:
         token = await asyncio.to_thread(self._token)
-        limit = self._timeout.total_seconds()
+        # Longer than the timeout around all this, so that it is always that one which ends the question.
+        limit = self._timeout.total_seconds() + 5.0
 
         def client_of(
             headers: dict[str, str] | None = None, timeout: httpx2.Timeout | None = None, auth: httpx2.Auth | None = None, **_: object
