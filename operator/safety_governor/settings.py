@@ -5,23 +5,52 @@ import secrets
 import socket
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from safety_governor.domain import checks, guardrails, hooks
+from safety_governor.domain import checks, guardrails, hooks, scores
 
 
 def _data_home() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "safety-governor"
 
 
+def _plain_address(address: str) -> str:
+    """An address that can be shown and recorded: it carries no secret."""
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must begin with http:// or https:// and name a host")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not carry a user or password")
+    if parts.query or parts.fragment:
+        raise ValueError("must not carry a query or fragment")
+    return address.rstrip("/")
+
+
+# An empty variable is as good as none: that is how people switch off what a template sets.
+Address = Annotated[
+    Annotated[str, StringConstraints(max_length=200), AfterValidator(_plain_address)] | None, BeforeValidator(lambda given: given or None)
+]
+
+
+def _also(name: str) -> AliasChoices:
+    """A variable that other programs know under a name without our prefix."""
+    return AliasChoices(f"GOVERNOR_{name}", name)
+
+
 class Settings(BaseSettings):
     """Environment variables GOVERNOR_*; nested ones with two underscores, such as GOVERNOR_GATE__CONTRADICTIONS=1."""
 
     model_config = SettingsConfigDict(
-        env_prefix="GOVERNOR_", env_nested_delimiter="__", extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
+        env_prefix="GOVERNOR_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+        validate_by_name=True,
     )
 
     store: Path = Field(default_factory=lambda: _data_home() / "knowledge.db")
@@ -58,3 +87,29 @@ class Settings(BaseSettings):
     """How often it is proved that the API server refuses forbidden approvals."""
     patience: timedelta = timedelta(minutes=2)
     """After so long without an answer of the store, what cannot be read is recorded as unknown and people are asked."""
+
+    agent_model: Annotated[str, StringConstraints(max_length=scores.MODEL_NAME_LIMIT)] = ""
+    """The model behind the agent, as the score services name it; empty: no model takes part, and no profile is asked for."""
+    reliability_profile_source: Literal["direct", "mcp"] = Field(default="direct", validation_alias=_also("RELIABILITY_PROFILE_SOURCE"))
+    """Who is asked how reliable the model is: the score services themselves, or the tools of the MCP server."""
+    cdct_api_url: Address = Field(default=None, validation_alias=_also("CDCT_API_URL"))
+    ddft_api_url: Address = Field(default=None, validation_alias=_also("DDFT_API_URL"))
+    eect_api_url: Address = Field(default=None, validation_alias=_also("EECT_API_URL"))
+    mcp_url: Address = None
+    """Where the MCP server is, such as http://mcp.governor-system:8000/mcp."""
+    mcp_token_file: Path | None = None
+    """A file with the bearer token for the MCP server, read at every question, so that it can be replaced."""
+    scores_timeout: timedelta = Field(default=timedelta(seconds=8), ge=timedelta(milliseconds=100), le=timedelta(seconds=15))
+    """A score service that takes longer has not answered; no decision waits longer than this for figures."""
+    scores_keep: timedelta = Field(default=timedelta(hours=6), ge=timedelta(hours=1), le=timedelta(hours=24))
+    """So long are figures kept before they are asked for again."""
+    scores_keep_unknown: timedelta = Field(default=timedelta(minutes=30), ge=timedelta(minutes=15), le=timedelta(hours=24))
+    """So long is it kept that there are none: asking again starts another run at the service."""
+    scores_file: Path = Field(default_factory=lambda: _data_home() / "scores.db")
+    """The file in which answers are kept for other processes and for after a restart."""
+
+    @property
+    def score_services(self) -> dict[scores.Service, str]:
+        """The score services that have an address."""
+        given = {scores.Service.CDCT: self.cdct_api_url, scores.Service.DDFT: self.ddft_api_url, scores.Service.EECT: self.eect_api_url}
+        return {service: address for service, address in given.items() if address is not None}

@@ -20,6 +20,7 @@ from safety_governor.domain import (
     relevance,
     requests,
     rollouts,
+    scores,
     telemetry,
     workloads,
 )
@@ -153,6 +154,21 @@ class FakeAgent:
         claims = [{"claim": claim, "supporting": [], "contradicting": []} for claim in plan.claims]
         loyal = {"claims": claims, "finalAction": plan.action, "confidencePost": plan.confidence_initial}
         return self._reply("stress", loyal if self.second is None else self.second)
+
+
+class FakeScores:
+    """Score services: `figures` are those that they have of every model. Without figures they say that they do not answer."""
+
+    def __init__(self) -> None:
+        self.figures: dict[str, dict[str, float | None]] = {}
+        self.asked: list[tuple[str, str]] = []
+
+    async def read(self, service: str, model: str) -> scores.Reading:
+        self.asked.append((service, model))
+        asked, figures = scores.Service(service), self.figures.get(service)
+        if not figures:
+            return scores.unread(asked, model, scores.Status.UNAVAILABLE, f"{service} did not answer", source="fake", as_of=NOON)
+        return scores.Reading(service=asked, model=model, status=scores.Status.OK, metrics=figures, source="fake", as_of=NOON)
 
 
 class FakeIncidents:

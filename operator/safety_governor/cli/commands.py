@@ -82,6 +82,26 @@ def rehearse(incidents: tuple[Path, ...], knowledge: tuple[Path, ...], store: Pa
 
 
 @click.command()
+@click.argument("model")
+@click.option("--source", type=click.Choice(["direct", "mcp"]), help="Whom to ask. [env: RELIABILITY_PROFILE_SOURCE]  [default: direct]")
+@click.option("--ask-again", is_flag=True, help="Pass over kept answers; may start another run at a service without results.")
+@click.option("--json", "as_json", is_flag=True, help="Print it for other programs.")
+def scores(model: str, source: str | None, *, ask_again: bool, as_json: bool) -> None:
+    """Show how reliable a model is known to be, and from where.
+
+    MODEL is the name under which the score services know it. Asking about a model that has no results may start an expensive
+    run at the service, so answers are kept: figures for hours, that there are none for half an hour. Exit codes: 0 every
+    service that was asked has figures, 3 at least one has none, 1 an error.
+    """
+    from safety_governor.cli import scores as showing  # noqa: PLC0415
+
+    settings = _settings(None)
+    if source is not None:
+        settings = settings.model_copy(update={"reliability_profile_source": source})
+    sys.exit(asyncio.run(showing.run(settings, model, ask_again=ask_again, as_json=as_json)))
+
+
+@click.command()
 @click.argument("incident")
 @_kubeconfig
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -106,7 +126,7 @@ def _settings(store: Path | None) -> "Settings":
         return settings if store is None else settings.model_copy(update={"store": store})
     except pydantic.ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False):
-            name = "GOVERNOR_" + "__".join(str(part) for part in problem["loc"]).upper()
+            name = "GOVERNOR_" + "__".join(str(part) for part in problem["loc"]).upper().removeprefix("GOVERNOR_")
             click.echo(f"safety-governor: {name}: {problem['msg']}", err=True)
         sys.exit(EXIT_ERROR)
     except pydantic_settings.SettingsError as error:

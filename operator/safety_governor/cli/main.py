@@ -10,6 +10,7 @@ _COMMANDS = {
     "incident": ("safety_governor.cli.incident", "group"),
     "load": ("safety_governor.cli.commands", "load"),
     "operator": ("safety_governor.cli.commands", "operator"),
+    "scores": ("safety_governor.cli.commands", "scores"),
     "try": ("safety_governor.cli.commands", "rehearse"),
     "why": ("safety_governor.cli.commands", "why"),
 }
@@ -18,6 +19,7 @@ _HELP = {
     "incident": "Decide about incidents: approve, reject, override, why, watch (also as `kubectl incident`).",
     "load": "Load runbooks, evidence, policies and logs into the store.",
     "operator": "Run the operator: attend every Incident of the cluster.",
+    "scores": "Show how reliable a model is known to be, and from where.",
     "try": "Rehearse an incident without a cluster: Plan to Gate, here and now.",
     "why": "Tell an incident's decision from its resource.",
 }

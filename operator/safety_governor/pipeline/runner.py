@@ -70,7 +70,7 @@ class Runner:
             return judged
         case = case.with_status(judged.status)
         if case.status.phase == lifecycle.Phase.AWAITING_APPROVAL:
-            return await self._stages.approve.run(case)
+            return _looked_at_again(case, await self._stages.approve.run(case))
         return await self._stalling(case, self._stages.claim.run)
 
     async def _judge(self, case: cases.Case) -> outcomes.Outcome:
@@ -106,7 +106,7 @@ class Runner:
         """People were asked because something could not be read; as soon as it can be, they are asked about what it says."""
         judged = await self._judge(replace(case, rechecking=True, give_up_reading=False))
         if isinstance(judged, outcomes.Stall):
-            return replace(waiting, until=min(waiting.until, case.now + LOOK_AGAIN))
+            return _looked_at_again(case, waiting)
         return await self._assess(case.with_status(judged.status.model_copy(update={"gate": None})))
 
     async def _resume(self, case: cases.Case) -> outcomes.Outcome:
@@ -160,6 +160,13 @@ def _is_claimed(status: v1alpha1.IncidentStatus) -> bool:
 
 def _rests_on_unknowns(status: v1alpha1.IncidentStatus) -> bool:
     return status.stress is not None and (status.stress.ledger is None or status.stress.policies is None)
+
+
+def _looked_at_again(case: cases.Case, outcome: outcomes.Outcome) -> outcomes.Outcome:
+    """Nobody wakes an incident when the store is back, so one that rests on unknowns does not sleep until its question expires."""
+    if isinstance(outcome, outcomes.Wait) and _rests_on_unknowns(outcome.status):
+        return replace(outcome, until=min(outcome.until, case.now + LOOK_AGAIN))
+    return outcome
 
 
 def _ended(incident: v1alpha1.Incident) -> v1alpha1.IncidentStatus:
