@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
 
-from safety_governor.adapters.embedded import database, index, logs, records
-from safety_governor.domain import documents, telemetry
+from safety_governor.adapters.embedded import database, index, records
+from safety_governor.domain import documents, loglines, telemetry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +133,7 @@ class EmbeddedKnowledge:
             with self._database.reading() as connection:
                 self._generation(connection)
                 lines = records.log_lines(connection, service=service, since=since, until=until)
-                return logs.summarise(lines, service=service, since=since, until=until)
+                return loglines.summarise(lines, service=service, since=since, until=until)
 
         return await asyncio.to_thread(read)
 

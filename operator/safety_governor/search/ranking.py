@@ -22,7 +22,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from safety_governor.adapters.embedded import analysis
+from safety_governor.search import analysis
 
 BODY, NAMED, UNNAMED, PAIRS, PHRASES = 1.0, 2.0, 0.5, 0.75, 0.25
 ENDING, RELATION = 0.7, 0.5
