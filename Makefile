@@ -34,8 +34,9 @@ cluster: $(VENV)/ready servers ## A real control plane to play with; Ctrl-C ends
 crds: $(VENV)/ready ## Write the manifests in crds/ from the types
 	$(RUN) tests/tools/write_crds.py
 
-servers: $(VENV)/ready ## Build etcd, kube-apiserver and the others once, into the user cache
+servers: $(VENV)/ready ## Build etcd, kube-apiserver and the others once, and fetch Elasticsearch, into the user cache
 	@$(RUN) -m testbed.binaries > /dev/null
+	@$(RUN) -m testbed.elasticsearch > /dev/null
 
 benchmarks: $(VENV)/ready ## Figures as ratios within one run
 	@for file in tests/benchmarks/*.py; do $(RUN) $$file || exit 1; done

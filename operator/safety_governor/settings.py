@@ -5,12 +5,12 @@ import secrets
 import socket
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from safety_governor.domain import checks, guardrails, hooks
+from safety_governor.domain import checks, elastic, guardrails, hooks
 
 
 def _data_home() -> Path:
@@ -26,6 +26,9 @@ class Settings(BaseSettings):
 
     store: Path = Field(default_factory=lambda: _data_home() / "knowledge.db")
     """The file of the embedded store of runbooks, evidence, policies and logs."""
+    elasticsearch: elastic.Elasticsearch = elastic.Elasticsearch()
+    """Where runbooks, evidence, policies and logs are instead, and where records go: GOVERNOR_ELASTICSEARCH__URL=https://…
+    What many programs call ELASTICSEARCH_URL, ELASTICSEARCH_CLOUD_ID and ELASTICSEARCH_API_KEY counts as well, unless a store of our own is named."""
     namespace: str = "governor-system"
     """The operator's own namespace, where its Lease is."""
     watch_namespace: str | None = None
@@ -58,3 +61,19 @@ class Settings(BaseSettings):
     """How often it is proved that the API server refuses forbidden approvals."""
     patience: timedelta = timedelta(minutes=2)
     """After so long without an answer of the store, what cannot be read is recorded as unknown and people are asked."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _knows_conventional_names(cls, given: Any) -> Any:  # noqa: ANN401 - whatever the environment holds
+        own = given.get("elasticsearch", {}) if isinstance(given, dict) else None
+        if not isinstance(own, dict):
+            return given
+        conventional = {name: os.environ.get(f"ELASTICSEARCH_{name.upper()}") for name in ("url", "cloud_id", "api_key")}
+        found = {name: value for name, value in conventional.items() if value}
+        if own.keys() & {"url", "cloud_id"} or "store" in given:
+            found = {name: value for name, value in found.items() if name == "api_key"}
+        elif "url" in found:
+            found.pop("cloud_id", None)
+        if own.keys() & {"api_key", "api_key_file"}:
+            found.pop("api_key", None)
+        return {**given, "elasticsearch": {**found, **own}}

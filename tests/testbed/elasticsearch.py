@@ -174,8 +174,8 @@ class Elasticsearch:
         with zipfile.ZipFile(distribution) as archive:
             archive.extractall(folder)
         home = folder / f"elasticsearch-{VERSION}"
-        for program in (home / "bin").iterdir():
-            program.chmod(0o755)
+        for tool in (home / "bin").iterdir():
+            tool.chmod(0o755)
         http, transport = (port.number for port in self._ports)
         (home / "config" / "elasticsearch.yml").write_text(_SETTINGS.format(http=http, transport=transport, folder=folder))
         (home / "config" / "jvm.options.d").mkdir(exist_ok=True)

@@ -1,7 +1,8 @@
 """`safety-governor try`: Plan to Gate in this process, and beside it what an agent without a gate would have done."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,9 +36,9 @@ async def run(settings: Settings, request: Request) -> int:
     console, complain = Console(highlight=False), Console(stderr=True, highlight=False)
     try:
         incidents = [incident for path in request.manifests for incident in _read(path)]
-        knowledge = _knowledge(settings, request.knowledge)
-        rehearsed = [await _rehearse(settings, knowledge, incident) for incident in incidents]
-        naive = [await _naive(knowledge, incident) for incident in incidents] if request.compare_naive else []
+        async with _knowledge(settings, request.knowledge) as knowledge:
+            rehearsed = [await _rehearse(settings, knowledge, incident) for incident in incidents]
+            naive = [await _naive(knowledge, incident) for incident in incidents] if request.compare_naive else []
     except (errors.GovernorError, OSError, ValueError) as error:
         complain.print(f"safety-governor try: {error}", soft_wrap=True, markup=False)
         return EXIT_ERROR
@@ -81,13 +82,16 @@ def _read(path: Path) -> list[v1alpha1.Incident]:
     return found
 
 
-def _knowledge(settings: Settings, paths: Sequence[Path]) -> ports.Knowledge:
+@asynccontextmanager
+async def _knowledge(settings: Settings, paths: Sequence[Path]) -> AsyncIterator[ports.Knowledge]:
     if not paths:
-        return bootstrap.open_store(settings.store)
+        async with bootstrap.open_knowledge(settings) as knowledge:
+            yield knowledge
+        return
     store, problems = bootstrap.knowledge_of(paths)
     if problems:
         raise ValueError("\n".join(problems))
-    return store
+    yield store
 
 
 async def _rehearse(settings: Settings, knowledge: ports.Knowledge, incident: v1alpha1.Incident) -> v1alpha1.Incident:

@@ -2,9 +2,8 @@
 
 from datetime import timedelta
 from typing import Annotated, Self
-from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, StringConstraints, TypeAdapter, field_validator, model_validator
 
 from safety_governor.domain import values
 
@@ -12,6 +11,9 @@ IndexName = Annotated[str, StringConstraints(min_length=1, max_length=255, patte
 """One index or alias; never a pattern, as a pattern that matches nothing looks like an empty index."""
 LogIndices = Annotated[str, StringConstraints(min_length=1, max_length=values.TEXT_LIMIT, pattern=r"^[a-z0-9*.][a-z0-9*._,-]*$")]
 """Indices, aliases, data streams or patterns, with commas between them."""
+
+
+_ADDRESS: TypeAdapter[HttpUrl] = TypeAdapter(HttpUrl)
 
 
 class Indices(BaseModel):
@@ -80,24 +82,27 @@ class Elasticsearch(BaseModel):
         return self.url is not None or self.cloud_id is not None
 
     @property
-    def addresses(self) -> tuple[SplitResult, ...]:
+    def addresses(self) -> tuple[HttpUrl, ...]:
         """Of every node that was named."""
-        return tuple(urlsplit(one.strip()) for one in (self.url or "").split(",") if one.strip())
+        return _addresses(self.url or "")
 
     @property
     def name(self) -> str:
         """As it is called in messages; without passwords."""
         if self.cloud_id is not None:
             return self.cloud_id.partition(":")[0]
-        return ", ".join(f"{one.scheme}://{one.netloc.rpartition('@')[2]}{one.path}" for one in self.addresses)
+        return ", ".join(f"{one.scheme}://{one.host}:{one.port}" for one in self.addresses)
 
     @field_validator("url")
     @classmethod
     def _is_an_address(cls, url: str | None) -> str | None:
-        for one in (url or "").split(",") if url is not None else ():
-            address = urlsplit(one.strip())
-            if address.scheme not in ("http", "https") or not address.hostname:
-                raise ValueError("every address must begin with http:// or https:// and name a host")
+        if url is not None:
+            try:
+                found = _addresses(url)
+            except ValueError:  # pydantic's own would repeat the address, which may carry a password
+                found = ()
+            if not found:
+                raise ValueError("every address must begin with http:// or https:// and name a host; commas stand between several")
         return url
 
     @model_validator(mode="after")
@@ -107,3 +112,7 @@ class Elasticsearch(BaseModel):
         if self.api_key is not None and self.api_key_file is not None:
             raise ValueError("name either api_key or api_key_file")
         return self
+
+
+def _addresses(urls: str) -> tuple[HttpUrl, ...]:
+    return tuple(_ADDRESS.validate_python(one.strip()) for one in urls.split(",") if one.strip())

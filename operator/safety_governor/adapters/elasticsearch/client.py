@@ -33,9 +33,7 @@ def connect(settings: elastic.Elasticsearch) -> AsyncElasticsearch:
         options["cloud_id"] = settings.cloud_id
     else:
         first = settings.addresses[0]
-        options["hosts"] = [
-            f"{one.scheme}://{one.hostname}:{_port(one.scheme, one.port)}{one.path.rstrip('/')}" for one in settings.addresses
-        ]
+        options["hosts"] = [f"{one.scheme}://{one.host}:{one.port}{(one.path or '').rstrip('/')}" for one in settings.addresses]
         if first.username is not None:
             options["basic_auth"] = (first.username, first.password or "")
     key = _key(settings)
@@ -116,10 +114,6 @@ _JSON = {
     "accept": "application/vnd.elasticsearch+json; compatible-with=9",
     "content-type": "application/vnd.elasticsearch+json; compatible-with=9",
 }
-
-
-def _port(scheme: str, port: int | None) -> int:
-    return port or (443 if scheme == "https" else 9200)
 
 
 def _key(settings: elastic.Elasticsearch) -> str | None:
