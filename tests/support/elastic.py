@@ -15,7 +15,7 @@ from testbed.elasticsearch import some_prefix
 def connection(url: str, **settings: Any) -> elastic.Elasticsearch:
     """How a test reaches the server: with indices of its own, and the one analyzer that every distribution has."""
     prefix = some_prefix()
-    indices = {name: prefix + name.replace("_", "-") for name in elastic.Indices.model_fields}
+    indices = {name: prefix + name.replace("_", "-") for name in elastic.Indices.model_fields} | settings.pop("indices", {})
     return elastic.Elasticsearch.model_validate({"url": url, "analyzer": "standard", "indices": indices, **settings})
 
 
@@ -32,7 +32,7 @@ class ElasticIndices:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._stack.aclose()
-        names = [str(name) for name in self.settings.indices.model_dump().values()]
+        names = [str(name) for name in self.settings.indices.model_dump().values() if "*" not in str(name)]
         await self.client.indices.delete(index=names, ignore_unavailable=True)
         await self.client.close()
 

@@ -61,16 +61,11 @@ def _refused(error: elasticsearch.ApiError, index: str) -> Failure:
     status, kind, reason = error.status_code, *_reason(error.body)
     if status == 400 and kind == "media_type_header_exception":
         return Failure(what="is of another major version", remedy="this client speaks to Elasticsearch 9; upgrade the cluster")
-    if status == 401:
-        return Failure(what="does not accept the credentials (401)", remedy="check GOVERNOR_ELASTICSEARCH__API_KEY or its file")
-    if status == 403:
-        return Failure(what=f"does not allow this for {index} (403)", remedy="give the API key the privileges for that index")
-    if status == 404:
-        return Failure(what=f"has no index {index} (404)", remedy="run `safety-governor load`, or correct the name of the index")
-    if status == 429:
-        return Failure(what="is overloaded (429)", remedy="it is asked again later; if it stays so, give the cluster more room")
-    if status == 503 or kind in _RED:
-        return Failure(what=f"has no working shard for {index} ({status})", remedy="the cluster is red or starting; look at its health")
+    if kind == "cluster_block_exception":
+        return Failure(what=f"has blocked {index} ({status}: {reason})", remedy="lift the block, which a full disk may have caused")
+    if status in _BY_STATUS:
+        what, remedy = _BY_STATUS[status]
+        return Failure(what=what.format(index=index), remedy=remedy)
     if status >= 500:
         return Failure(what=f"failed ({status}, {kind})", remedy="look at the log of the cluster")
     return Failure(what=f"refused the request ({status}, {kind}: {reason})", remedy="compare the index with the files in mappings/")
@@ -86,7 +81,13 @@ def _unreached(error: elasticsearch.TransportError) -> Failure:
     return Failure(what=f"gave an answer that cannot be read ({type(error).__name__})", remedy="check what stands between it and here")
 
 
-_RED = frozenset({"no_shard_available_action_exception", "unavailable_shards_exception", "cluster_block_exception"})
+_BY_STATUS = {
+    401: ("does not accept the credentials (401)", "check GOVERNOR_ELASTICSEARCH__API_KEY or its file"),
+    403: ("does not allow this for {index} (403)", "give the API key the privileges for that index"),
+    404: ("has no index {index} (404)", "run `safety-governor load`, or correct the name of the index"),
+    429: ("is overloaded (429)", "it is asked again later; if it stays so, give the cluster more room"),
+    503: ("has no working shard for {index} (503)", "the cluster is red or starting; look at its health"),
+}
 
 
 def _reason(body: object) -> tuple[str, str]:
