@@ -20,6 +20,7 @@ TEMPLATE = "safety-governor-live-logs"
 
 _PACKAGE = Path(__file__).parents[2]
 _SHOWN = 12
+_NO_VECTOR = "field search.vector is missing"
 _COMPARED = ("analyzer", "dims", "ignore_above", "enabled")
 
 
@@ -64,7 +65,9 @@ async def prepare(cluster: client.Cluster, index: str, wanted: Mapping[str, Any]
             return
     for name, present in found.items():
         different = list(differences(present, wanted))
-        if different:
+        if different == [_NO_VECTOR]:  # configured since the index was made
+            await _add_vector(cluster, name, wanted)
+        elif different:
             shown = "; ".join(different[:_SHOWN]) + (f"; and {len(different) - _SHOWN} more" if len(different) > _SHOWN else "")
             what = f"has an index {name} that differs from what is needed ({shown})"
             remedy = "name another index, or move this one away and load again"
@@ -102,6 +105,12 @@ def _fields(path: str, present: Mapping[str, Any], wanted: Mapping[str, Any], *,
     unknown = sorted(present.keys() - wanted.keys() - {"vector"}) if closed else []
     for name in unknown:
         yield f"field {path}{name} is not known"
+
+
+async def _add_vector(cluster: client.Cluster, index: str, wanted: Mapping[str, Any]) -> None:
+    vector = wanted["mappings"]["properties"]["search"]["properties"]["vector"]
+    with failures.translated(cluster.name, index):
+        await cluster.client.indices.put_mapping(index=index, properties={"search": {"properties": {"vector": vector}}})
 
 
 async def _create(cluster: client.Cluster, index: str, wanted: Mapping[str, Any]) -> None:
