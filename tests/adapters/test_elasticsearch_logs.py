@@ -45,7 +45,8 @@ async def figures(
 ) -> telemetry.Telemetry:
     async with ElasticIndices(url, **settings) as indices:
         name = await indices.create("logs", {"mappings": {"properties": properties}})
-        operations = [part for one in lines for part in ({"index": {}}, one)]
+        create: dict[str, Any] = {"index": {}}
+        operations = [part for one in lines for part in (create, one)]
         assert not (await indices.client.bulk(index=name, operations=operations, refresh=True))["errors"]
         return await indices.knowledge().summarise_logs(service=service, until=NOON, window=timedelta(hours=1))
 

@@ -150,6 +150,11 @@ class Elasticsearch:
                 raise ElasticsearchError(f"Elasticsearch did not come up at {self.url}:\n{self._server.log_tail(25)}")
             time.sleep(0.25)
 
+    @property
+    def is_running(self) -> bool:
+        """Whether its process exists."""
+        return self._server is not None and self._server.is_running
+
     def stop(self) -> None:
         """Kill it; its data stay."""
         if self._server is not None and self._server.pid is not None:
@@ -218,10 +223,8 @@ class SharedElasticsearch:
         with _locked(home.gate):
             self._hold = home.users.open("ab")
             fcntl.flock(self._hold, fcntl.LOCK_SH)
-            url = home.url()
-            if url is None or not answers(url):
-                url = _start_keeper(home)
-            self.url = url
+            url = home.url() if home.is_kept() else None
+            self.url = url or _start_keeper(home)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -258,6 +261,20 @@ class _Home:
     def users(self) -> Path:
         """Held, shared, by everybody who uses the server."""
         return self.folder / "users.lock"
+
+    @property
+    def keeper(self) -> Path:
+        """Held by the keeper for as long as its server runs."""
+        return self.folder / "keeper.lock"
+
+    def is_kept(self) -> bool:
+        """Whether there is a keeper."""
+        with self.keeper.open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
 
     @property
     def state(self) -> Path:
@@ -302,9 +319,10 @@ def _start_keeper(home: _Home) -> str:
 def _keep() -> None:
     """Run a server until nobody holds it."""
     home = _Home()
-    with Elasticsearch() as server:
+    with home.keeper.open("ab") as keeping, Elasticsearch() as server:
+        fcntl.flock(keeping, fcntl.LOCK_EX)
         write_private(home.state, json.dumps({"url": server.url}))
-        while answers(server.url):
+        while server.is_running:
             time.sleep(1.0)
             with home.gate.open("w") as gate, home.users.open("ab") as users:
                 try:
