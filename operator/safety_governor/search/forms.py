@@ -8,33 +8,34 @@ from safety_governor.domain import documents
 from safety_governor.search import analysis, markdown, ranking
 
 CANDIDATES = 50
-"""How many runbooks of each of two searches, by text and by name, are compared closely."""
+"""How many runbooks that a search finds are compared closely."""
 _DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunbookForm:
-    """A runbook as it is searched and compared."""
+    """A runbook as it is compared."""
 
     names: tuple[ranking.Name, ...]
     about: tuple[str, ...]
     """The terms of what it says the alert means."""
-    text: tuple[str, ...]
-    """The terms of everything it says, its names included."""
 
     @classmethod
     def of(cls, one: documents.Runbook) -> "RunbookForm":
         """The form of this runbook."""
         names = tuple(ranking.Name.of(name) for name in (one.title, *one.tags))
-        actions = " ".join(remediation.action for remediation in one.remediations)
-        said = analysis.terms("\n".join((actions, *one.claims, one.body)))
-        text = (*(term for name in names for term in name.terms), *said)
-        return cls(names=names, about=tuple(analysis.terms(markdown.meaning(one.body))), text=text)
+        return cls(names=names, about=tuple(analysis.terms(markdown.meaning(one.body))))
 
     @property
     def named(self) -> frozenset[str]:
         """The terms of its names."""
         return frozenset(term for name in self.names for term in name.terms)
+
+    def text(self, one: documents.Runbook) -> tuple[str, ...]:
+        """The terms of everything that the runbook of this form says, its names included: what its full text is."""
+        actions = " ".join(remediation.action for remediation in one.remediations)
+        said = analysis.terms("\n".join((actions, *one.claims, one.body)))
+        return (*(term for name in self.names for term in name.terms), *said)
 
     @property
     def spellings(self) -> tuple[str, ...]:

@@ -78,8 +78,12 @@ class Question:
         return RELATION if self._troubles & analysis.kinds_of_trouble(term) else 0.0
 
     def _has_with_another_ending(self, term: str) -> bool:
-        shorter = (term[:-cut] for cut in range(1, _LONGEST_ENDING + 1))
-        return term in self._beginnings or any(len(one) >= _SHORTEST_STEM and one in self.terms for one in shorter)
+        if term in self._beginnings:
+            return True
+        for cut in range(1, min(_LONGEST_ENDING, len(term) - _SHORTEST_STEM) + 1):  # asked for every word of every name
+            if term[:-cut] in self.terms:
+                return True
+        return False
 
 
 def fit(question: Question, *, names: Iterable[Name], about: Sequence[str], body: float, weight: Weight) -> float:

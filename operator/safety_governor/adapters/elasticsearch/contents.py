@@ -53,7 +53,7 @@ def said(document: documents.Document) -> str:
 def _terms(document: documents.Document) -> dict[str, str]:
     if isinstance(document, documents.Runbook):
         form = forms.RunbookForm.of(document)
-        return {"text": " ".join(form.text), "names": " ".join(sorted(form.named)), "spellings": " ".join(form.spellings)}
+        return {"text": " ".join(form.text(document)), "names": " ".join(sorted(form.named)), "spellings": " ".join(form.spellings)}
     if isinstance(document, documents.Evidence):
         terms = forms.EvidenceForm.of(document)
         return {"text": " ".join(terms.text), "actions": " ".join(terms.actions)}

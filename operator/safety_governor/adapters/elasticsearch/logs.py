@@ -25,7 +25,8 @@ _MESSAGES = ("message", "msg")
 _EXACT = frozenset({"keyword", "constant_keyword", "wildcard"})
 _NUMBERS = frozenset({"byte", "short", "integer", "long", "unsigned_long", "float", "double", "half_float", "scaled_float"})
 _DATES = frozenset({"date", "date_nanos"})
-_MOST_MESSAGES = 1_000
+_MOST_MESSAGES = 500
+"""Different ones that are looked at; of more than these, how often an error was seen is a lower bound."""
 _REMEMBERED_SECONDS = 60.0
 
 
@@ -125,7 +126,7 @@ def question(shape: Shape, *, service: str, since: datetime, until: datetime) ->
         within.append({"term": {shape.service: service}})
     errors: dict[str, Any] = {"filter": {"bool": {"should": _error(shape), "minimum_should_match": 1}}}
     if shape.message is not None:
-        # Once more than are shown, as several messages become one when their numbers are left out.
+        # Many more than are shown, as messages become one when their numbers are left out.
         errors["aggs"] = {"messages": {"terms": {"field": shape.message, "size": _MOST_MESSAGES, "missing": ""}}}
     elif shape.text is not None:
         newest = {"size": 100, "sort": [{shape.time: "desc"}], "_source": [shape.text]}

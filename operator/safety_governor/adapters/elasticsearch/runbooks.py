@@ -1,7 +1,7 @@
 """Runbooks by the words of an incident: candidates from Elasticsearch, then the close comparison that every store makes.
 
-What a candidate looks like when compared is kept by the digest of its content, so that a search fetches and takes apart only
-what it has not seen yet; what is found and how it scores always comes from the index.
+What a candidate looks like when compared is kept for exactly that version of the document, so that a search fetches and takes apart
+only what it has not seen yet; what is found and how it scores always comes from the index.
 """
 
 from collections import OrderedDict
@@ -17,10 +17,21 @@ _KEPT = 2_048
 """Runbooks; those that were not found for the longest time are let go."""
 
 
+_Version = tuple[str, int, int, str]
+"""Where Elasticsearch put it and when, and the digest with which it was loaded: an index that was made anew counts from zero again."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     document: documents.Runbook
     form: forms.RunbookForm
+    terms: frozenset[str]
+    """Those whose weights the comparison needs."""
+
+    @classmethod
+    def of(cls, document: documents.Runbook) -> "_Prepared":
+        form = forms.RunbookForm.of(document)
+        return cls(document, form, form.named.union(form.about))
 
 
 class RunbookSearch:
@@ -30,7 +41,7 @@ class RunbookSearch:
         self._cluster = cluster
         self._index = index
         self._weights = weights.Weights(cluster, index)
-        self._prepared: OrderedDict[tuple[str, str], _Prepared] = OrderedDict()
+        self._prepared: OrderedDict[_Version, _Prepared] = OrderedDict()
 
     async def search(self, query: str, *, service: str, limit: int) -> list[documents.Hit[documents.Runbook]]:
         """The runbooks of the service or of `*` that fit best, best first."""
@@ -41,9 +52,7 @@ class RunbookSearch:
         answer = await self._cluster.search(self._index, body, include_named_queries_score="true")
         hits = answer["hits"]["hits"]
         candidates = await self._candidates(hits)
-        terms = {term for one in candidates.values() for name in one.form.names for term in name.terms}
-        terms.update(term for one in candidates.values() for term in one.form.about)
-        weight = await self._weights.of(terms, answer)
+        weight = await self._weights.of(frozenset().union(*(one.terms for one in candidates.values())), answer)
         scored = [
             (candidates[hit["_id"]].document, _fit(question, candidates[hit["_id"]].form, hit, weight))
             for hit in hits
@@ -56,25 +65,28 @@ class RunbookSearch:
         found: dict[str, _Prepared] = {}
         unknown: list[str] = []
         for hit in hits:
-            digest = (hit.get("fields", {}).get("search.digest") or [""])[0]
-            known = self._prepared.get((hit["_id"], digest)) if digest else None
+            version = _version(hit, (hit.get("fields", {}).get("search.digest") or [""])[0])
+            known = self._prepared.get(version)
             if known is None:
                 unknown.append(hit["_id"])
             else:
-                self._prepared.move_to_end((hit["_id"], digest))
+                self._prepared.move_to_end(version)
                 found[hit["_id"]] = known
         for one in await self._cluster.get_many(self._index, unknown):
             document = contents.decoded(documents.Runbook, one["_source"], name=self._cluster.name, index=self._index)
-            found[one["_id"]] = prepared = _Prepared(document, forms.RunbookForm.of(document))
-            # The digest of what was read just now: the document may have been replaced since it was found.
-            if digest := one["_source"].get("search", {}).get("digest"):
-                self._prepared[one["_id"], digest] = prepared
+            # The version of what was read just now: the document may have been replaced since it was found.
+            version = _version(one, one["_source"].get("search", {}).get("digest", ""))
+            found[one["_id"]] = self._prepared[version] = _Prepared.of(document)
         while len(self._prepared) > _KEPT:
             self._prepared.popitem(last=False)
         return found
 
 
+def _version(stored: Mapping[str, Any], digest: str) -> _Version:
+    return stored["_id"], stored["_seq_no"], stored["_primary_term"], digest
+
+
 def _fit(question: ranking.Question, form: forms.RunbookForm, hit: Mapping[str, Any], weight: Mapping[str, float]) -> float:
     matched = hit.get("matched_queries", {})
     body = float(matched.get("text", 0.0)) + float(matched.get("foreign", 0.0))
-    return forms.rounded(ranking.fit(question, names=form.names, about=form.about, body=body, weight=lambda term: weight.get(term, 0.0)))
+    return forms.rounded(ranking.fit(question, names=form.names, about=form.about, body=body, weight=weight.__getitem__))

@@ -1,6 +1,6 @@
 """How rare the words of runbooks are in the index, remembered for as long as the index stays as it is."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from safety_governor.adapters.elasticsearch import client, failures
@@ -19,14 +19,14 @@ class Weights:
         self._version: tuple[int, float] | None = None
         self._known: dict[str, float] = {}
 
-    async def of(self, terms: Iterable[str], answer: Mapping[str, Any]) -> Mapping[str, float]:
+    async def of(self, terms: frozenset[str], answer: Mapping[str, Any]) -> Mapping[str, float]:
         """Weights of at least these terms. `answer` is that of a search, which tells whether the index is as it was."""
         told = answer["aggregations"]["all"]
         version = (int(told["doc_count"]), float(told["newest"]["value"] or 0.0))
         if version != self._version or len(self._known) > _MOST:
             self._version, self._known = version, {}
         known = self._known  # another search may meet another version while we ask; what we fill is of this one
-        missing = sorted(set(terms) - known.keys())
+        missing = sorted(terms - known.keys())
         for start in range(0, len(missing), _AT_ONCE):
             some = missing[start : start + _AT_ONCE]
             names, texts = await self._frequencies(some)

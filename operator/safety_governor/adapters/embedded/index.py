@@ -62,8 +62,8 @@ class RunbookIndex:
         return weight
 
     def _row(self, at: int) -> Row:
-        form = self._forms[at]
-        return Row(service=self._held[at].service, fields={"name": form.spellings, "text": form.text})
+        form, one = self._forms[at], self._held[at]
+        return Row(service=one.service, fields={"name": form.spellings, "text": form.text(one)})
 
 
 class EvidenceIndex:
