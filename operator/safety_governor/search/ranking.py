@@ -80,10 +80,7 @@ class Question:
     def _has_with_another_ending(self, term: str) -> bool:
         if term in self._beginnings:
             return True
-        for cut in range(1, min(_LONGEST_ENDING, len(term) - _SHORTEST_STEM) + 1):  # asked for every word of every name
-            if term[:-cut] in self.terms:
-                return True
-        return False
+        return any(term[:-cut] in self.terms for cut in range(1, min(_LONGEST_ENDING, len(term) - _SHORTEST_STEM) + 1))
 
 
 def fit(question: Question, *, names: Iterable[Name], about: Sequence[str], body: float, weight: Weight) -> float:
