@@ -11,6 +11,7 @@ from support import crash
 from support.admission import wait_until_guarded
 from testbed import ControlPlane
 from testbed.binaries import missing
+from testbed.elasticsearch import ElasticsearchError, SharedElasticsearch
 
 # Machines are of different speed and several tests run at once; what is too slow is seen by the timeout.
 settings.register_profile("governor", deadline=None)
@@ -42,6 +43,16 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.section("the operator killed before and after every request")
         for line in crash.table(rows):
             terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_url() -> Iterator[str]:
+    """A real Elasticsearch, shared with every other process that tests; tests keep to indices of their own."""
+    try:
+        with SharedElasticsearch() as server:
+            yield server.url
+    except ElasticsearchError as error:
+        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture(scope="session")

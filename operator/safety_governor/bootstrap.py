@@ -1,6 +1,7 @@
 """The composition root: the only place that knows which adapter serves which port."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from safety_governor.adapters import assumed, clock, document_files, journal, offline, webhooks
+from safety_governor.adapters.elasticsearch import ElasticsearchKnowledge, Loader
 from safety_governor.adapters.embedded import EmbeddedKnowledge
 from safety_governor.adapters.kubernetes import actuator, api, approval_guard, guardrails, incidents, lease, preflight, workloads
 from safety_governor.adapters.kubernetes import desk as desks
@@ -48,8 +50,7 @@ async def operator(
         connection = await api.Api.connect(kubeconfig=kubeconfig)
         stack.push_async_callback(connection.close)
         await preflight.check(connection, lease_namespace=settings.namespace)
-        knowledge = EmbeddedKnowledge.open(settings.store)
-        stack.callback(knowledge.close)
+        knowledge = await stack.enter_async_context(open_knowledge(settings))
         time = clock.SystemClock()
         leadership = lease.Lease(
             connection,
@@ -237,12 +238,31 @@ def rehearsal(
     return runner.Runner(stages=_stages(settings, knowledge=knowledge, outside=outside, past=register.Register()), clock=time), time.now
 
 
+@asynccontextmanager
+async def open_knowledge(settings: Settings) -> AsyncIterator[ports.Knowledge]:
+    """The store that is configured. Raises ConfigurationError; what it cannot answer it says when it is asked."""
+    if settings.elasticsearch.configured:
+        cluster = ElasticsearchKnowledge.connect(settings.elasticsearch)
+        try:
+            yield cluster
+        finally:
+            await cluster.close()
+    else:
+        with contextlib.closing(EmbeddedKnowledge.open(settings.store)) as store:
+            yield store
+
+
+def open_for_loading(settings: Settings) -> EmbeddedKnowledge | Loader:
+    """The store that is configured, to write documents into. Raises KnowledgeUnavailableError or ConfigurationError."""
+    return Loader(settings.elasticsearch) if settings.elasticsearch.configured else open_store(settings.store, create=True)
+
+
 def open_store(path: Path, *, create: bool = False) -> EmbeddedKnowledge:
     """The embedded store. Raises KnowledgeUnavailableError when it cannot be read."""
     return EmbeddedKnowledge.open(path, create=create)
 
 
-def reader(store: EmbeddedKnowledge) -> Callable[[Sequence[Path]], Sequence[document_files.File]]:
+def reader(store: EmbeddedKnowledge | Loader) -> Callable[[Sequence[Path]], Sequence[document_files.File]]:
     """Reads files into documents; references to runbooks are looked up in the store as well."""
 
     def read(paths: Sequence[Path]) -> Sequence[document_files.File]:

@@ -5,13 +5,13 @@ import secrets
 import socket
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, StringConstraints, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from safety_governor.domain import checks, guardrails, hooks, scores
+from safety_governor.domain import checks, elastic, guardrails, hooks, scores
 
 
 def _data_home() -> Path:
@@ -55,6 +55,9 @@ class Settings(BaseSettings):
 
     store: Path = Field(default_factory=lambda: _data_home() / "knowledge.db")
     """The file of the embedded store of runbooks, evidence, policies and logs."""
+    elasticsearch: elastic.Elasticsearch = elastic.Elasticsearch()
+    """Where runbooks, evidence, policies and logs are instead, and where records go: GOVERNOR_ELASTICSEARCH__URL=https://…
+    What many programs call ELASTICSEARCH_URL, ELASTICSEARCH_CLOUD_ID and ELASTICSEARCH_API_KEY counts as well, unless a store of our own is named."""
     namespace: str = "governor-system"
     """The operator's own namespace, where its Lease is."""
     watch_namespace: str | None = None
@@ -113,3 +116,19 @@ class Settings(BaseSettings):
         """The score services that have an address."""
         given = {scores.Service.CDCT: self.cdct_api_url, scores.Service.DDFT: self.ddft_api_url, scores.Service.EECT: self.eect_api_url}
         return {service: address for service, address in given.items() if address is not None}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _knows_conventional_names(cls, given: Any) -> Any:  # noqa: ANN401 - whatever the environment holds
+        own = given.get("elasticsearch", {}) if isinstance(given, dict) else None
+        if not isinstance(own, dict):
+            return given
+        conventional = {name: os.environ.get(f"ELASTICSEARCH_{name.upper()}") for name in ("url", "cloud_id", "api_key")}
+        found = {name: value for name, value in conventional.items() if value}
+        if own.keys() & {"url", "cloud_id"} or "store" in given:
+            found = {name: value for name, value in found.items() if name == "api_key"}
+        elif "url" in found:
+            found.pop("cloud_id", None)
+        if own.keys() & {"api_key", "api_key_file"}:
+            found.pop("api_key", None)
+        return {**given, "elasticsearch": {**found, **own}}

@@ -17,7 +17,11 @@ EXIT_BLOCKED = 3
 _kubeconfig = click.option(
     "--kubeconfig", envvar="KUBECONFIG", type=click.Path(dir_okay=False), help="Cluster to talk to. [default: as kubectl]"
 )
-_store = click.option("--store", type=click.Path(path_type=Path, dir_okay=False), help="File of the embedded store. [env: GOVERNOR_STORE]")
+_store = click.option(
+    "--store",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The embedded store of this file, and no other. [env: GOVERNOR_STORE]",
+)
 
 
 @click.command()
@@ -25,7 +29,7 @@ _store = click.option("--store", type=click.Path(path_type=Path, dir_okay=False)
 @_store
 @click.option("--keep-going", is_flag=True, help="Load the good files although others are refused.")
 def load(paths: tuple[Path, ...], store: Path | None, *, keep_going: bool) -> None:
-    """Load runbooks, evidence, policies and logs into the store.
+    """Load runbooks, evidence, policies and logs into the store: into Elasticsearch if that is configured, else into a file.
 
     PATHS are files or folders of JSON, YAML and Markdown. A file that is refused is named with line and field, and
     nothing is loaded, unless --keep-going is given. Loading the same files again changes nothing.
@@ -37,8 +41,8 @@ def load(paths: tuple[Path, ...], store: Path | None, *, keep_going: bool) -> No
     from safety_governor.domain import errors  # noqa: PLC0415
 
     try:
-        kept = bootstrap.open_store(_settings(store).store, create=True)
-    except errors.KnowledgeUnavailableError as error:
+        kept = bootstrap.open_for_loading(_settings(store))
+    except (errors.KnowledgeUnavailableError, errors.ConfigurationError) as error:
         click.echo(f"safety-governor load: {error}", err=True)
         sys.exit(EXIT_ERROR)
     with contextlib.closing(kept):
@@ -119,11 +123,15 @@ def _settings(store: Path | None) -> "Settings":
     import pydantic  # noqa: PLC0415
     import pydantic_settings  # noqa: PLC0415
 
+    from safety_governor.domain import elastic  # noqa: PLC0415
     from safety_governor.settings import Settings  # noqa: PLC0415
 
     try:
         settings = Settings()
-        return settings if store is None else settings.model_copy(update={"store": store})
+        if store is None:
+            return settings
+        # A file that is named at the command line is what is meant, whatever the environment says.
+        return settings.model_copy(update={"store": store, "elasticsearch": elastic.Elasticsearch()})
     except pydantic.ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False):
             name = "GOVERNOR_" + "__".join(str(part) for part in problem["loc"]).upper().removeprefix("GOVERNOR_")

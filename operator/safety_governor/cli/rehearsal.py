@@ -2,8 +2,8 @@
 
 import contextlib
 import json
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,11 +37,11 @@ async def run(settings: Settings, request: Request) -> int:
     console, complain = Console(highlight=False), Console(stderr=True, highlight=False)
     try:
         incidents = [incident for path in request.manifests for incident in _read(path)]
-        knowledge = _knowledge(settings, request.knowledge)
         async with contextlib.AsyncExitStack() as stack:
+            knowledge = await stack.enter_async_context(_knowledge(settings, request.knowledge))
             scores = await stack.enter_async_context(_scores(settings, complain)) if settings.agent_model else None
             rehearsed = [await _rehearse(settings, knowledge, scores, incident) for incident in incidents]
-        naive = [await _naive(knowledge, incident) for incident in incidents] if request.compare_naive else []
+            naive = [await _naive(knowledge, incident) for incident in incidents] if request.compare_naive else []
     except (errors.GovernorError, OSError, ValueError) as error:
         complain.print(f"safety-governor try: {error}", soft_wrap=True, markup=False)
         return EXIT_ERROR
@@ -91,13 +91,16 @@ def _read(path: Path) -> list[v1alpha1.Incident]:
     return found
 
 
-def _knowledge(settings: Settings, paths: Sequence[Path]) -> ports.Knowledge:
+@asynccontextmanager
+async def _knowledge(settings: Settings, paths: Sequence[Path]) -> AsyncIterator[ports.Knowledge]:
     if not paths:
-        return bootstrap.open_store(settings.store)
+        async with bootstrap.open_knowledge(settings) as knowledge:
+            yield knowledge
+        return
     store, problems = bootstrap.knowledge_of(paths)
     if problems:
         raise ValueError("\n".join(problems))
-    return store
+    yield store
 
 
 async def _rehearse(
