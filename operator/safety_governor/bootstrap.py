@@ -1,7 +1,6 @@
 """The composition root: the only place that knows which adapter serves which port."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -10,19 +9,16 @@ from pathlib import Path
 
 import structlog
 
+from safety_governor import sources
 from safety_governor.adapters import assumed, clock, document_files, journal, offline, webhooks
-from safety_governor.adapters.elasticsearch import ElasticsearchKnowledge, Loader
+from safety_governor.adapters.elasticsearch import Loader
 from safety_governor.adapters.embedded import EmbeddedKnowledge
 from safety_governor.adapters.kubernetes import actuator, api, approval_guard, guardrails, incidents, lease, preflight, workloads
 from safety_governor.adapters.kubernetes import desk as desks
-from safety_governor.adapters.scores.kept import KeptScores
-from safety_governor.adapters.scores.services import ServiceScores
-from safety_governor.adapters.scores.shelf import Shelf
 from safety_governor.api import v1alpha1
-from safety_governor.domain import errors, verification
+from safety_governor.domain import verification
 from safety_governor.domain.history import Past
 from safety_governor.domain.journal import End, Intent
-from safety_governor.domain.scores import Service
 from safety_governor.pipeline import actuation, attendant, display, guarding, ports, profiling, register, runner
 from safety_governor.pipeline.stages import approve, claim, compress, execute, gate, plan, stress, verify
 from safety_governor.settings import Settings
@@ -50,7 +46,7 @@ async def operator(
         connection = await api.Api.connect(kubeconfig=kubeconfig)
         stack.push_async_callback(connection.close)
         await preflight.check(connection, lease_namespace=settings.namespace)
-        knowledge = await stack.enter_async_context(open_knowledge(settings))
+        knowledge = await stack.enter_async_context(sources.knowledge(settings))
         time = clock.SystemClock()
         leadership = lease.Lease(
             connection,
@@ -68,9 +64,8 @@ async def operator(
         past = register.Register()
         stored = incidents.ClusterIncidents(connection, reporter=settings.identity, namespace=settings.watch_namespace)
         policies = guardrails.ClusterGuardrails(connection, namespace=settings.watch_namespace)
-        kept = _kept_scores(settings, now=time.now, complain=structlog.get_logger().warning) if settings.agent_model else None
-        if kept is not None:
-            stack.push_async_callback(kept.aclose)
+        complain = structlog.get_logger().warning
+        kept = await stack.enter_async_context(sources.scores(settings, complain=complain)) if settings.agent_model else None
         outside = _Outside(
             targets=workloads.ClusterWorkloads(connection),
             actuator=actuation.Actuation(
@@ -185,48 +180,6 @@ def _stages(settings: Settings, *, knowledge: ports.Knowledge, outside: _Outside
     )
 
 
-def _kept_scores(
-    settings: Settings, *, now: Callable[[], datetime], complain: Callable[[str], None], ask_again: bool = False
-) -> KeptScores | None:
-    """Whoever is asked how reliable models are; None when nobody is configured. Raises ConfigurationError."""
-    source: ports.Scores
-    origins: dict[Service, str] = settings.score_services
-    if settings.reliability_profile_source == "mcp":
-        if settings.mcp_url is None:
-            raise errors.ConfigurationError(
-                "RELIABILITY_PROFILE_SOURCE is mcp, but GOVERNOR_MCP_URL does not say where the MCP server is; set it, "
-                "or set RELIABILITY_PROFILE_SOURCE=direct to ask the score services themselves"
-            )
-        # Loading it takes seconds, and most never use it.
-        from safety_governor.adapters.scores.tools import ToolScores  # noqa: PLC0415
-
-        origins = dict.fromkeys(Service, settings.mcp_url)
-        source = ToolScores(settings.mcp_url, timeout=settings.scores_timeout, now=now, token_file=settings.mcp_token_file)
-    elif settings.score_services:
-        source = ServiceScores(settings.score_services, timeout=settings.scores_timeout, now=now)
-    else:
-        return None
-    keep_unknown = settings.scores_keep_unknown
-    shelf = Shelf(settings.scores_file, origins=origins, complain=complain, blank=ask_again)
-    return KeptScores(source, now=now, keep=settings.scores_keep, keep_unknown=keep_unknown, shelf=shelf)
-
-
-@asynccontextmanager
-async def scores_source(
-    settings: Settings, *, complain: Callable[[str], None], ask_again: bool = False
-) -> AsyncIterator[ports.Scores | None]:
-    """Whoever is asked how reliable models are, for people at the command line. Raises ConfigurationError.
-
-    `ask_again` passes over what an earlier process has kept.
-    """
-    kept = _kept_scores(settings, now=clock.SystemClock().now, complain=complain, ask_again=ask_again)
-    try:
-        yield kept
-    finally:
-        if kept is not None:
-            await kept.aclose()
-
-
 def rehearsal(
     settings: Settings, knowledge: ports.Knowledge, scores: ports.Scores | None = None
 ) -> tuple[runner.Runner, Callable[[], datetime]]:
@@ -236,20 +189,6 @@ def rehearsal(
     # It guards no approval and keeps no journal; nothing is ever released in a rehearsal.
     outside = _Outside(targets=cluster, actuator=cluster, rails=cluster, fence=cluster, guard=cluster, journal=cluster, scores=scores)
     return runner.Runner(stages=_stages(settings, knowledge=knowledge, outside=outside, past=register.Register()), clock=time), time.now
-
-
-@asynccontextmanager
-async def open_knowledge(settings: Settings) -> AsyncIterator[ports.Knowledge]:
-    """The store that is configured. Raises ConfigurationError; what it cannot answer it says when it is asked."""
-    if settings.elasticsearch.configured:
-        cluster = ElasticsearchKnowledge.connect(settings.elasticsearch)
-        try:
-            yield cluster
-        finally:
-            await cluster.close()
-    else:
-        with contextlib.closing(EmbeddedKnowledge.open(settings.store)) as store:
-            yield store
 
 
 def open_for_loading(settings: Settings) -> EmbeddedKnowledge | Loader:

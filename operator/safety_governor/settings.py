@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, StringConstraints, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from safety_governor.domain import checks, elastic, guardrails, hooks, scores
+from safety_governor.domain import checks, elastic, guardrails, hooks, scores, serving
 
 
 def _data_home() -> Path:
@@ -102,6 +102,10 @@ class Settings(BaseSettings):
     """Where the MCP server is, such as http://mcp.governor-system:8000/mcp."""
     mcp_token_file: Path | None = None
     """A file with the bearer token for the MCP server, read at every question, so that it can be replaced."""
+    mcp: serving.Serving = serving.Serving()
+    """Where and to whom `safety-governor mcp` serves its tools: GOVERNOR_MCP__ADDRESS and others."""
+    mcp_audit: Path = Field(default_factory=lambda: _data_home() / "mcp-audit")
+    """The folder of the trail of tool calls, which only the MCP server writes. It must outlive the process."""
     scores_timeout: timedelta = Field(default=timedelta(seconds=8), ge=timedelta(milliseconds=100), le=timedelta(seconds=15))
     """A score service that takes longer has not answered; no decision waits longer than this for figures."""
     scores_keep: timedelta = Field(default=timedelta(hours=6), ge=timedelta(hours=1), le=timedelta(hours=24))

@@ -12,7 +12,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from safety_governor import bootstrap
+from safety_governor import bootstrap, sources
 from safety_governor.api import progress, records, v1alpha1
 from safety_governor.cli import story
 from safety_governor.domain import documents, errors, lifecycle, values, verdicts
@@ -59,9 +59,7 @@ async def run(settings: Settings, request: Request) -> int:
 
 
 def _scores(settings: Settings, complain: Console) -> AbstractAsyncContextManager[ports.Scores | None]:
-    return bootstrap.scores_source(
-        settings, complain=lambda text: complain.print(f"safety-governor try: {text}", soft_wrap=True, markup=False)
-    )
+    return sources.scores(settings, complain=lambda text: complain.print(f"safety-governor try: {text}", soft_wrap=True, markup=False))
 
 
 def _executes(incident: v1alpha1.Incident) -> bool:
@@ -94,7 +92,7 @@ def _read(path: Path) -> list[v1alpha1.Incident]:
 @asynccontextmanager
 async def _knowledge(settings: Settings, paths: Sequence[Path]) -> AsyncIterator[ports.Knowledge]:
     if not paths:
-        async with bootstrap.open_knowledge(settings) as knowledge:
+        async with sources.knowledge(settings) as knowledge:
             yield knowledge
         return
     store, problems = bootstrap.knowledge_of(paths)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from safety_governor import bootstrap
+from safety_governor import sources
 from safety_governor.cli import story
 from safety_governor.domain import compression, confidence, errors, scores
 from safety_governor.pipeline import ports
@@ -31,7 +31,7 @@ async def run(settings: Settings, model: str, *, ask_again: bool, as_json: bool)
         complain.print(f"safety-governor scores: {objection}", soft_wrap=True, markup=False)
         return EXIT_ERROR
     try:
-        async with bootstrap.scores_source(settings, complain=_complaining(complain), ask_again=ask_again) as source:
+        async with sources.scores(settings, complain=_complaining(complain), ask_again=ask_again) as source:
             readings = await _read(settings, source, model)
     except errors.GovernorError as error:
         complain.print(f"safety-governor scores: {error}", soft_wrap=True, markup=False)
