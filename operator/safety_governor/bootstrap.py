@@ -1,21 +1,19 @@
 """The composition root: the only place that knows which adapter serves which port."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from safety_governor.adapters import assumed, clock, document_files, journal, offline, webhooks
+from safety_governor.adapters import assumed, clock, document_files, offline, webhooks
+from safety_governor.adapters.audit.late import LateRecords
 from safety_governor.adapters.embedded import EmbeddedKnowledge
 from safety_governor.adapters.kubernetes import actuator, api, approval_guard, guardrails, incidents, lease, preflight, workloads
 from safety_governor.adapters.kubernetes import desk as desks
 from safety_governor.api import v1alpha1
-from safety_governor.domain import verification
-from safety_governor.domain.history import Past
-from safety_governor.domain.journal import End, Intent
-from safety_governor.pipeline import actuation, attendant, display, guarding, ports, register, runner
+from safety_governor.domain import checks, facts, verification
+from safety_governor.pipeline import actuation, agent_runs, attendant, auditing, display, guarding, ports, register, runner
 from safety_governor.pipeline.stages import approve, claim, compress, execute, gate, plan, stress, verify
 from safety_governor.settings import Settings
 
@@ -56,7 +54,7 @@ async def operator(
         guard = approval_guard.ApprovalGuard(
             connection, namespace=settings.namespace, on_change=on_guard, every=settings.guard_interval.total_seconds()
         )
-        record = _LateJournal(settings.journal)
+        record = LateRecords(folder=settings.audit, journal=settings.journal, now=time.now, limit=settings.audit_file_bytes)
         stack.callback(record.close)
         past = register.Register()
         stored = incidents.ClusterIncidents(connection, reporter=settings.identity, namespace=settings.watch_namespace)
@@ -71,11 +69,19 @@ async def operator(
             guard=guard,
             journal=record,
         )
+        judgements = auditing.Judgements()
+        chronicler = auditing.Chronicler(record, clock=time, judgements=judgements)
+        agent = agent_runs.RecordedAgent(
+            offline.OfflineAgent(agent_runs.TracedKnowledge(knowledge, caller="offline", trail=record, clock=time)),
+            trail=record,
+            clock=time,
+        )
 
         async def prepare() -> None:
             await record.open()
             for incident in await stored.list_all():
                 past.learn(incident)
+                await chronicler.catch_up(incident)
             # All of it: a circuit breaker stays open however long ago it opened.
             past.remember(record.past(since=datetime.min.replace(tzinfo=UTC)))
             past.prune(time.now())
@@ -83,9 +89,13 @@ async def operator(
         yield Operator(
             attendant=attendant.Attendant(
                 incidents=stored,
-                runner=runner.Runner(stages=_stages(settings, knowledge=knowledge, outside=outside, past=past), clock=time),
+                runner=runner.Runner(
+                    stages=_stages(settings, knowledge=knowledge, agent=agent, outside=outside, past=past, on_judged=judgements.remember),
+                    clock=time,
+                ),
                 clock=time,
                 past=past,
+                chronicler=chronicler,
                 on_end=on_end,
                 patience=settings.patience,
             ),
@@ -95,41 +105,6 @@ async def operator(
             prepare=prepare,
             display=display.Display(policies=policies, past=past, ceilings=settings.ceilings, clock=time),
         )
-
-
-class _LateJournal:
-    """The journal, from the moment on in which this process is the one at work: whoever stands by must not lock it."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._opened: journal.Journal | None = None
-
-    async def open(self) -> None:
-        """Raises ConfigurationError when it cannot be used."""
-        if self._opened is None:
-            self._opened = await asyncio.to_thread(journal.Journal.open, self._path)
-
-    def close(self) -> None:
-        """Let go of it."""
-        if self._opened is not None:
-            self._opened.close()
-
-    def past(self, *, since: datetime) -> Sequence[Past]:
-        """What was done lately."""
-        return self._at_work.past(since=since)
-
-    async def intend(self, intent: Intent) -> None:
-        """Durable when it returns."""
-        await self._at_work.intend(intent)
-
-    async def end(self, end: End) -> None:
-        """How it ended."""
-        await self._at_work.end(end)
-
-    @property
-    def _at_work(self) -> journal.Journal:
-        assert self._opened is not None, "nothing is attended before the journal is open"  # noqa: S101
-        return self._opened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,8 +119,15 @@ class _Outside:
     journal: ports.Journal
 
 
-def _stages(settings: Settings, *, knowledge: ports.Knowledge, outside: _Outside, past: register.Register) -> runner.Stages:
-    agent = offline.OfflineAgent(knowledge)
+def _stages(
+    settings: Settings,
+    *,
+    knowledge: ports.Knowledge,
+    agent: ports.Agent,
+    outside: _Outside,
+    past: register.Register,
+    on_judged: Callable[[facts.Facts, checks.Thresholds], None] = lambda *_: None,
+) -> runner.Stages:
     guard = guarding.Guarding(
         rails=outside.rails, actuator=outside.actuator, past=past, ceilings=settings.ceilings, own_namespace=settings.namespace
     )
@@ -163,6 +145,7 @@ def _stages(settings: Settings, *, knowledge: ports.Knowledge, outside: _Outside
             guard=guard,
             thresholds=settings.gate,
             expiry=settings.approval_expiry,
+            on_judged=on_judged,
         ),
         approve=approve.Approve(guard=outside.guard),
         claim=claim.Claim(targets=outside.targets, guard=guard, past=past, fence=outside.fence, watch=watch),
@@ -179,7 +162,8 @@ def rehearsal(settings: Settings, knowledge: ports.Knowledge) -> tuple[runner.Ru
     cluster = assumed.AssumedCluster()
     # It guards no approval and keeps no journal; nothing is ever released in a rehearsal.
     outside = _Outside(targets=cluster, actuator=cluster, rails=cluster, fence=cluster, guard=cluster, journal=cluster)
-    return runner.Runner(stages=_stages(settings, knowledge=knowledge, outside=outside, past=register.Register()), clock=time), time.now
+    stages = _stages(settings, knowledge=knowledge, agent=offline.OfflineAgent(knowledge), outside=outside, past=register.Register())
+    return runner.Runner(stages=stages, clock=time), time.now
 
 
 def open_store(path: Path, *, create: bool = False) -> EmbeddedKnowledge:

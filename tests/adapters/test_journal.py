@@ -20,8 +20,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from safety_governor.adapters.journal import Journal
+from safety_governor.adapters.audit.journal import Journal
 from safety_governor.domain import errors, history, journal, plans, values, verification
+from safety_governor.domain.audit import chain
 from support.fakes import NOON
 
 PATIENT = timedelta(seconds=10)
@@ -62,6 +63,15 @@ def opened(path: Path) -> Iterator[Journal]:
         yield found
 
 
+def chained(*events: journal.Event) -> bytes:
+    """A whole journal with these."""
+    content, last = b"", None
+    for event in events:
+        line, last = journal.linked(event, after=last)
+        content += line
+    return content
+
+
 def record(opened: Journal, *events: journal.Event) -> None:
     """One after the other."""
 
@@ -81,7 +91,12 @@ def kept(path: Path) -> list[journal.Event]:
 class TestLine:
     def test_of_an_intent_and_of_an_end_are_as_documented(self, opened: Journal, path: Path) -> None:
         record(opened, an_intent(undoes=True), an_end(message="größer\nals"), an_end(2, outcome=None, message=""))
-        intended, verified, refused = map(json.loads, path.read_text().splitlines())
+        assert [chain.read(line).intact for line in path.read_bytes().splitlines()] == [True] * 3
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        assert [one.pop("prev") for one in lines] == [chain.GENESIS, lines[0].pop("hash"), lines[1].pop("hash")]
+        assert [one.pop("seq") for one in lines] == [1, 2, 3]
+        del lines[2]["hash"]
+        intended, verified, refused = lines
         noon = "2026-03-01T12:00:00Z"
         common = {"v": 1, "at": noon, "key": key(1), "incident": "shop/slow"}
         where = {"uid": "11111111-2222", "namespace": "shop", "target": {"kind": "Deployment", "name": "web"}}
@@ -362,7 +377,7 @@ class TestFailure:
             for _ in range(2):
                 with pytest.raises(errors.JournalUnavailableError, match="Input/output error"):
                     record(opened, an_intent(2))
-        assert path.read_bytes() == journal.to_line(an_intent(1)) + journal.to_line(an_intent(2))
+        assert path.read_bytes() == chained(an_intent(1), an_intent(2))
         assert opened.read(NOON) == [an_intent(1)]
         record(opened, an_intent(3))
         opened.close()
@@ -394,7 +409,7 @@ class TestFailure:
 FILL = """
 import asyncio, os, resource, subprocess, sys
 from pathlib import Path
-from safety_governor.adapters.journal import Journal
+from safety_governor.adapters.audit.journal import Journal
 from safety_governor.domain import errors
 from safety_governor.domain.journal import Intent
 
@@ -433,7 +448,7 @@ asyncio.run(main(globals()[sys.argv[3]]))
 WRITE = """
 import asyncio, sys
 from pathlib import Path
-from safety_governor.adapters.journal import Journal
+from safety_governor.adapters.audit.journal import Journal
 from safety_governor.domain.journal import Intent
 
 one, turn = Intent.model_validate_json(sys.argv[2]), int(sys.argv[3])

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from safety_governor.api import v1alpha1
 from safety_governor.domain import briefs, documents, guardrails, journal, plans, requests, telemetry, workloads
+from safety_governor.domain.audit.events import Event, Position
 from safety_governor.domain.documents import Hit
 
 
@@ -109,6 +110,20 @@ class Journal(Protocol):
 
     async def end(self, end: journal.End) -> None:
         """Raises JournalUnavailableError."""
+
+
+class Trail(Protocol):
+    """The audit trail."""
+
+    async def append(self, happened: Sequence[Event]) -> Position | None:
+        """Where the trail of workflow events stands with these in it, durably; None when that takes too long or cannot be done now.
+
+        What could not be written is kept and written as soon as it can be. An event that is there already is not written again.
+        Never raises.
+        """
+
+    def note(self, event: Event) -> None:
+        """The same for what nobody waits for."""
 
 
 class Guardrails(Protocol):
