@@ -1,5 +1,6 @@
 """The composition root: the only place that knows which adapter serves which port."""
 
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -7,12 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from safety_governor.adapters import assumed, clock, document_files, offline, webhooks
+from safety_governor.adapters.audit import reading as trails
 from safety_governor.adapters.audit.late import LateRecords
 from safety_governor.adapters.embedded import EmbeddedKnowledge
 from safety_governor.adapters.kubernetes import actuator, api, approval_guard, guardrails, incidents, lease, preflight, workloads
 from safety_governor.adapters.kubernetes import desk as desks
 from safety_governor.api import v1alpha1
 from safety_governor.domain import checks, facts, verification
+from safety_governor.domain.documents import Document
 from safety_governor.pipeline import actuation, agent_runs, attendant, auditing, display, guarding, ports, register, runner
 from safety_governor.pipeline.stages import approve, claim, compress, execute, gate, plan, stress, verify
 from safety_governor.settings import Settings
@@ -188,6 +191,12 @@ def knowledge_of(paths: Sequence[Path]) -> tuple[EmbeddedKnowledge, Sequence[str
     return store, [f"{file.path}:{problem.line or 1}: {problem.field} {problem.message}" for file in files for problem in file.problems]
 
 
+def documents_of(paths: Sequence[Path]) -> Sequence[Document]:
+    """The documents of these files, those without problems."""
+    with contextlib.closing(EmbeddedKnowledge.in_memory()) as store:
+        return [document for file in reader(store)(paths) for document in file.documents]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
     """What people at the command line need, over one connection as themselves."""
@@ -220,3 +229,18 @@ async def fetch_incident(*, namespace: str, name: str, kubeconfig: str | None) -
         return await incidents.ClusterIncidents(connection, reporter="cli").find(namespace, name)
     finally:
         await connection.close()
+
+
+async def fetch_incidents(*, kubeconfig: str | None) -> Sequence[v1alpha1.Incident]:
+    """All incidents of the cluster."""
+    connection = await api.Api.connect(kubeconfig=kubeconfig)
+    try:
+        return await incidents.ClusterIncidents(connection, reporter="cli").list_all()
+    finally:
+        await connection.close()
+
+
+verify_trail = trails.verify
+trail_lines = trails.lines_of
+file_lines = trails.readable
+trail_follower = trails.Follower

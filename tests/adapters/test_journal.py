@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from safety_governor.adapters.audit import lines
 from safety_governor.adapters.audit.journal import Journal
 from safety_governor.domain import errors, history, journal, plans, values, verification
 from safety_governor.domain.audit import chain
@@ -294,14 +295,14 @@ class TestDamage:
     @example(tail=b"\n\n", cut=0)
     @example(tail=b"\0" * 4096, cut=0)
     @example(tail=b'\n{"v":1', cut=0)
-    @example(tail=b"\n", cut=len(journal.to_line(an_intent(9))) - 1)
+    @example(tail=b"\n", cut=len(chained(an_intent(9))) - 1)
     def test_never_costs_what_was_acknowledged(self, tmp_path: Path, tail: bytes, cut: int) -> None:
         """Whatever a crash leaves behind the lines that are durable, and whatever part of the last line it leaves."""
         path = tmp_path / "journal.jsonl"
         path.unlink(missing_ok=True)
         durable = [an_intent(number) for number in range(3)]
-        unfinished = journal.to_line(an_intent(9))
-        content = b"".join(journal.to_line(one) for one in durable) + unfinished[: cut % len(unfinished)]
+        unfinished = chained(*durable, an_intent(9)).splitlines(keepends=True)[-1]
+        content = chained(*durable) + unfinished[: cut % len(unfinished)]
         path.write_bytes(content + tail)
         with capture_logs():
             with contextlib.closing(Journal.open(path)) as opened:
@@ -309,7 +310,9 @@ class TestDamage:
             # The unfinished line may be finished by accident: it is one that nobody relied on.
             assert [event for event in kept(path) if event != an_intent(9)] == [*durable, an_intent(10)]
         whole = (content + tail).rfind(b"\n") + 1
-        assert path.read_bytes() == (content + tail)[:whole] + journal.to_line(an_intent(10))
+        assert path.read_bytes()[:whole] == (content + tail)[:whole]
+        after = lines.last_position((content + tail)[:whole].split(b"\n"))
+        assert path.read_bytes()[whole:] == journal.linked(an_intent(10), after=after)[0]
 
 
 class TestPast:

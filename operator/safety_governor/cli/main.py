@@ -7,16 +7,22 @@ import click
 from safety_governor import __version__
 
 _COMMANDS = {
+    "audit": ("safety_governor.cli.audit_commands", "audit"),
+    "gate": ("safety_governor.cli.audit_commands", "gate"),
     "incident": ("safety_governor.cli.incident", "group"),
     "load": ("safety_governor.cli.commands", "load"),
+    "metrics": ("safety_governor.cli.audit_commands", "metrics"),
     "operator": ("safety_governor.cli.commands", "operator"),
     "try": ("safety_governor.cli.commands", "rehearse"),
     "why": ("safety_governor.cli.commands", "why"),
 }
 
 _HELP = {
+    "audit": "Look into the audit trail and prove it: verify, show, tail.",
+    "gate": "Decide recorded inputs again: replay.",
     "incident": "Decide about incidents: approve, reject, override, why, watch (also as `kubectl incident`).",
     "load": "Load runbooks, evidence, policies and logs into the store.",
+    "metrics": "Figures about the gate: summary.",
     "operator": "Run the operator: attend every Incident of the cluster.",
     "try": "Rehearse an incident without a cluster: Plan to Gate, here and now.",
     "why": "Tell an incident's decision from its resource.",
