@@ -24,7 +24,7 @@ class Attempt:
     """One kind of tampering, and what has to be found at least."""
 
     name: str
-    tamper: Callable[[Path], None]
+    tamper: Callable[[Path], object]
     fault: Fault
     needs_anchors: bool = False
     """Whether it is only found by what incidents note."""
@@ -116,9 +116,7 @@ def _end_with(lines: list[bytes]) -> None:
 
 
 ATTEMPTS = (
-    Attempt(
-        "a word in a line changed", _edit(lambda lines: lines.__setitem__(3, lines[3].replace(b"NoFindings", b"NoFinding"))), Fault.CHANGED
-    ),
+    Attempt("a word in a line changed", _edit(lambda lines: lines.__setitem__(3, lines[3].replace(b"shop", b"shed"))), Fault.CHANGED),
     Attempt(
         "a number in a line changed", _edit(lambda lines: lines.__setitem__(3, lines[3].replace(b'"seq":', b'"seq":9'))), Fault.CHANGED
     ),
@@ -176,9 +174,8 @@ def prepare(folder: Path) -> list[proof.Anchor]:
     return [proof.Anchor(middle.position, "incident shop/i-9"), proof.Anchor(last, "incident shop/i-29")]
 
 
-def tried(attempt: Attempt, folder: Path) -> tuple[list[proof.Finding], list[proof.Finding]]:
-    """What is found by the chain alone, and with what incidents note."""
-    anchors = prepare(folder)
+def tried(attempt: Attempt, folder: Path, anchors: list[proof.Anchor]) -> tuple[list[proof.Finding], list[proof.Finding]]:
+    """What is found in a prepared folder by the chain alone, and with what incidents note."""
     attempt.tamper(folder)
     return trails.verify(folder), trails.verify(folder, anchors)
 
@@ -188,7 +185,7 @@ def main() -> None:
     print(f"{'TAMPERING':<48} {'FOUND BY':<8} {'AS':<15} {'AT':<34} MESSAGE")
     for attempt in ATTEMPTS:
         folder = Path(tempfile.mkdtemp())
-        alone, anchored = tried(attempt, folder)
+        alone, anchored = tried(attempt, folder, prepare(folder))
         found = [one for one in anchored if one.fault is attempt.fault]
         by = "chain" if any(one.fault is attempt.fault for one in alone) else "anchor" if found else "NOBODY"
         place = f"{found[0].file}:{found[0].line}" if found else ""

@@ -51,7 +51,7 @@ def told(
     if status.execution is not None:
         _tell_actions(add, status, status.execution)
     if status.phase in lifecycle.TERMINAL:
-        _tell_end(add, status)
+        _tell_end(add, incident, status)
     return tuple(found)
 
 
@@ -119,6 +119,7 @@ def _tell_gate(add: _Add, incident: v1alpha1.Incident, status: v1alpha1.Incident
             decided_at=gate.decided_at,
             service=incident.spec.service,
             severity=incident.spec.severity,
+            summary=incident.spec.summary,
             mode=incident.spec.mode,
             names=status.plan.names if status.plan else (),
             parts=gate.parts,
@@ -184,7 +185,7 @@ def _tell_actions(add: _Add, status: v1alpha1.IncidentStatus, execution: records
         add(ended, *(action.key, action.claimed_at.isoformat(), action.state, action.outcome or ""))
 
 
-def _tell_end(add: _Add, status: v1alpha1.IncidentStatus) -> None:
+def _tell_end(add: _Add, incident: v1alpha1.Incident, status: v1alpha1.IncidentStatus) -> None:
     digest = status.gate.plan_digest if status.gate else None
     if status.phase == lifecycle.Phase.EXPIRED:
         add(events.Expired(required=status.gate.required_approval if status.gate else None, plan_digest=digest), digest or "")
@@ -194,6 +195,11 @@ def _tell_end(add: _Add, status: v1alpha1.IncidentStatus) -> None:
             phase=status.phase,
             reason=why.reason if why else "",
             message=values.clip(why.message, values.TEXT_LIMIT) if why else "",
+            service=incident.spec.service,
+            severity=incident.spec.severity,
+            summary=incident.spec.summary,
+            decision=status.gate.decision if status.gate else None,
+            approver=status.approval.approver if status.approval else "",
             plan_digest=digest,
             actions=len(status.execution.actions) if status.execution else 0,
         ),

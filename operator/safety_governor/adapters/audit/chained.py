@@ -4,7 +4,7 @@ The first line of every file says which one it is and where the one before ended
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -26,13 +26,10 @@ _log = structlog.get_logger()
 class Chained:
     """One stream; used by one thread."""
 
-    def __init__(
-        self, folder: Path, stream: Stream, *, limit: int, patience: timedelta, now: Callable[[], datetime], on_repair: lines.OnRepair
-    ) -> None:
+    def __init__(self, folder: Path, stream: Stream, *, limit: int, patience: timedelta, on_repair: lines.OnRepair) -> None:
         self._folder = folder
         self._stream = stream
         self._limit = limit
-        self._now = now
         self._lines = lines.Lines(
             folder / naming.current(stream), name=f"the trail {stream}", beginnings=BEGINNINGS, patience=patience, on_repair=on_repair
         )
@@ -61,7 +58,7 @@ class Chained:
         news = [one for one in OrderedDict((event.id, event) for event in happened).values() if one.id not in self._known]
         if not news:
             return
-        self._begin()
+        self._begin(news[0].at)
         written, last = b"", self._last
         for event in news:
             line, last = chain.linked(_fields(event, heads), after=last)
@@ -73,14 +70,14 @@ class Chained:
         if self._lines.size >= self._limit:
             self._rotate()
 
-    def _begin(self) -> None:
-        """The first line of a file."""
+    def _begin(self, at: datetime) -> None:
+        """The first line of a file, at the time of what comes first in it."""
         if self._lines.size:
             return
         name = naming.numbered(self._stream, self._number - 1)
         before = events.Before(seq=self._last.seq, hash=self._last.hash, file=name) if self._last else None
         content = events.FileBegun(number=self._number, previous=before)
-        begun = events.happened(content, at=self._now(), once=(self._stream, str(self._number), self._last.hash if self._last else ""))
+        begun = events.happened(content, at=at, once=(self._stream, str(self._number), self._last.hash if self._last else ""))
         line, last = chain.linked(_fields(begun.model_copy(update={"stream": self._stream}), {}), after=self._last)
         self._lines.append(line)
         self._last = last

@@ -45,9 +45,7 @@ class Trail:
         self._folder = folder
         self._now = now
         self._journal = journal
-        self._streams = {
-            stream: Chained(folder, stream, limit=limit, patience=patience, now=now, on_repair=self.repaired) for stream in WRITTEN
-        }
+        self._streams = {stream: Chained(folder, stream, limit=limit, patience=patience, on_repair=self.repaired) for stream in WRITTEN}
         self._waiting: deque[Event] = deque()
         self._lost = 0
         self._lock = threading.Lock()

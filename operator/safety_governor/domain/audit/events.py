@@ -175,6 +175,7 @@ class Gated(values.Value):
     decided_at: AwareDatetime
     service: values.ServiceName
     severity: values.Severity
+    summary: values.LongText = ""
     mode: values.Mode
     names: tuple[values.ActionName, ...] = Field(default=(), max_length=32)
     """The names that a policy may forbid: the action's and the types of its steps."""
@@ -264,6 +265,13 @@ class Ended(values.Value):
     phase: values.Word
     reason: values.Line = ""
     message: values.Text = ""
+    service: values.Line = ""
+    severity: values.Severity | None = None
+    summary: values.LongText = ""
+    decision: verdicts.Decision | None = None
+    """What the gate had decided."""
+    approver: values.Line = ""
+    """Who released or rejected it."""
     plan_digest: values.Digest | None = None
     actions: int = 0
     """How many actions were claimed for it."""
