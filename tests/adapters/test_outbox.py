@@ -163,8 +163,14 @@ class MemoryOutbox:
     def __init__(self, lines: int) -> None:
         self.lines: list[Mapping[str, object]] = [
             {
-                "seq": number, "hash": f"h{number}", "id": f"{number:032x}", "kind": "Reported", "at": "2026-03-01T12:00:00Z",
-                "incident": "shop/slow", "uid": "1", "data": {"service": "payments", "severity": "low"},
+                "seq": number,
+                "hash": f"h{number}",
+                "id": f"{number:032x}",
+                "kind": "Reported",
+                "at": "2026-03-01T12:00:00Z",
+                "incident": "shop/slow",
+                "uid": "1",
+                "data": {"service": "payments", "severity": "low"},
             }
             for number in range(1, lines + 1)
         ]

@@ -25,6 +25,7 @@ class OperatorProcess:
             # What is about the watch after a rollout says so; the others need not wait for it.
             "GOVERNOR_VERIFY_SOAK": "PT0S",
             "GOVERNOR_JOURNAL": str(log.with_suffix(".journal.jsonl")),
+            "GOVERNOR_AUDIT": str(log.with_suffix(".audit")),
             **{f"GOVERNOR_{name.upper()}": text for name, text in settings.items()},
         }
         self._process: subprocess.Popen[bytes] | None = None

@@ -59,11 +59,11 @@ class Chained:
         if not news:
             return
         self._begin(news[0].at)
-        written, last = b"", self._last
+        written, last = [], self._last
         for event in news:
             line, last = chain.linked(_fields(event, heads), after=last)
-            written += line
-        self._lines.append(written)
+            written.append(line)
+        self._lines.append(b"".join(written))
         self._last = last
         for event in news:
             self._remember(event.id)
