@@ -32,6 +32,7 @@ class Operator:
     prepare: Callable[[], Awaitable[None]]
     """To be awaited when the Lease is won and before the first incident is attended."""
     display: display.Display
+    records: LateRecords
 
 
 @asynccontextmanager
@@ -106,6 +107,7 @@ async def operator(
             guard=guard,
             credentials=connection.credentials,
             prepare=prepare,
+            records=record,
             display=display.Display(policies=policies, past=past, ceilings=settings.ceilings, clock=time),
         )
 

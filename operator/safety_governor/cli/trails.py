@@ -36,7 +36,7 @@ class Where:
 def show(incident: str, where: Where, *, as_json: bool) -> int:
     """One incident's story; returns the exit code."""
     try:
-        found = sorted(_of(incident, where), key=lambda one: _at(one[1]))
+        found = _in_order(list(_of(incident, where)))
     except errors.GovernorError as error:
         return _complain("show", str(error))
     if not found:
@@ -100,6 +100,12 @@ def _of(incident: str, where: Where) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for line in bootstrap.file_lines(journal) if journal.is_file() else ():
         if line.fields.get("kind") == "ActionIntended" and incident in (line.fields.get("incident"), line.fields.get("uid")):
             yield Stream.JOURNAL.value, line.fields
+
+
+def _in_order(found: Sequence[tuple[str, Mapping[str, Any]]]) -> list[tuple[str, Mapping[str, Any]]]:
+    """By time; an intent carries the time of its claim, and is written once the claim is on record."""
+    claimed = {fields["data"].get("key"): _at(fields) for _, fields in found if fields.get("kind") == "Claimed"}
+    return sorted(found, key=lambda one: max(_at(one[1]), claimed.get(one[1].get("key"), _at(one[1]))))
 
 
 def _told(fields: Mapping[str, Any]) -> str:

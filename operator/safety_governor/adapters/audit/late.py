@@ -1,6 +1,7 @@
 """Trail and journal, from the moment on in which this process is the one at work: whoever stands by must not lock them."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +11,9 @@ from safety_governor.adapters.audit.trail import FILE_LIMIT, Trail
 from safety_governor.domain import errors, history
 from safety_governor.domain.audit.events import Event, Position
 from safety_governor.domain.journal import End, Intent
+
+TRY_AGAIN = 5.0
+"""Seconds until what could not be written is tried again."""
 
 
 class LateRecords:
@@ -59,6 +63,14 @@ class LateRecords:
         """See Trail.note."""
         if self._trail is not None:
             self._trail.note(event)
+
+    async def keep_settling(self) -> None:
+        """Again and again write what could not be written, also while nothing new happens; returns only when it is cancelled."""
+        while True:
+            await asyncio.sleep(TRY_AGAIN)
+            if self._trail is not None and self._trail.backlog:
+                with contextlib.suppress(errors.JournalUnavailableError):
+                    await self._trail.settle()
 
     @property
     def backlog(self) -> int:

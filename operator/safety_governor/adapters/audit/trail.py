@@ -113,6 +113,9 @@ class Trail:
     def close(self) -> None:
         """Let another process have it. What is being written is finished first."""
         if not self._closed:
+            if self._waiting:
+                # One last try; why it fails was said, and the incidents tell it again to whoever starts next.
+                self._submit().add_done_callback(Future.exception)
             self._closed = True
             self._writer.shutdown(wait=True)
         for stream in self._streams.values():
