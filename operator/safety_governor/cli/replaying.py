@@ -126,7 +126,8 @@ def _of_incident(incident: v1alpha1.Incident) -> replay.Decided | _Unread:
         reason=gate.reason,
         gate=gate.version,
         facts=facts,
-        is_exact=digests.digest(facts) == gate.input_digest,
+        # The thresholds themselves are not in the resource, only their digest.
+        is_exact=digests.digest(facts) == gate.input_digest and gate.parts.get("thresholds") == digests.digest(checks.Thresholds()),
         thresholds=checks.Thresholds(),
         names=incident.status.plan.names if incident.status.plan else (),
         severity=incident.spec.severity,

@@ -1,6 +1,8 @@
 """A folder of trails as it lies there, read a line at a time by whoever looks into it. Nothing is locked and nothing is written."""
 
+import contextlib
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +14,8 @@ from safety_governor.domain.audit.events import Stream
 
 LONGEST = 16 * 1024 * 1024
 """No line of ours is longer; of some other file the first so many bytes are enough to say so."""
+
+_ON_ITS_WAY = 0.05
 
 ORDER = (Stream.WORKFLOW_EVENTS, Stream.AGENT_RUNS, Stream.RELIABILITY_METRICS, Stream.TOOL_TRACE)
 
@@ -39,31 +43,56 @@ def verify(folder: Path, *, journal: Path | None = None, anchors: Mapping[str, S
 
 def _verified(stream: Stream, folder: Path, anchors: Sequence[proof.Anchor]) -> proof.Verified:
     verifier = proof.Verifier(stream, anchors)
-    full = naming.full_files(folder, stream)
-    last = folder / naming.current(stream)
-    if not full and not last.exists():
-        verifier.no_files()
-        return verifier.finish()
-    expected = 1
-    for number, path in full:
-        for missing in range(expected, min(number, expected + 100)):
-            verifier.missing_file(naming.numbered(stream, missing), missing)
-        expected = number + 1
-        _take(verifier, path, number)
-    if last.exists():
-        _take(verifier, last, None)
-    # Between the naming of a full file and the first line of the next one there is a moment without; nothing is missing then.
+    with contextlib.ExitStack() as stack:
+        # Opened before the others are listed: it may get its number meanwhile, and must be read once.
+        current = stack.enter_context(_opened(folder / naming.current(stream)))
+        full = naming.full_files(folder, stream)
+        if not full and current is None:
+            verifier.no_files()
+            return verifier.finish()
+        expected = 1
+        for number, path in full:
+            for missing in range(expected, min(number, expected + 100)):
+                verifier.missing_file(naming.numbered(stream, missing), missing)
+            expected = number + 1
+            verifier.begin(path.name, number=number)
+            _take(verifier, path, number)
+        if current is not None and not any(os.path.samestat(path.stat(), os.fstat(current.fileno())) for _, path in full):
+            verifier.begin(naming.current(stream), number=None)
+            for line in _patiently(current):
+                verifier.take(line)
     return verifier.finish()
 
 
-def _take(verifier: proof.Verifier, path: Path, number: int | None) -> None:
-    verifier.begin(path.name, number=number)
+def _take(verifier: proof.Verifier, path: Path, number: int) -> None:
     empty = True
     for line in _lines(path):
         empty = False
         verifier.take(line)
-    if empty and number is not None:
-        verifier.empty_file(path.name)
+    if empty:
+        verifier.empty_file(naming.numbered(verifier.stream, number))
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO | None]:
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        yield None
+        return
+    except OSError as error:
+        raise errors.ConfigurationError(f"{path} cannot be read: {error.strerror}; check the path and the rights on it") from error
+    with file:
+        yield file
+
+
+def _patiently(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file that may be written just now: the end of the last one may be on its way."""
+    while line := file.readline(LONGEST):
+        if not line.endswith(b"\n") and len(line) < LONGEST:
+            threading.Event().wait(_ON_ITS_WAY)
+            line += file.readline(LONGEST)
+        yield line
 
 
 def lines_of(folder: Path, stream: Stream) -> Iterator[chain.Line]:

@@ -23,7 +23,7 @@ from safety_governor.domain.audit.events import Event, Position, Stream
 
 PATIENCE = timedelta(seconds=3)
 """So long is waited for another process to let go of the folder: the operator of before may be about to end."""
-FILE_LIMIT = 64 * 1024 * 1024
+FILE_LIMIT = 16 * 1024 * 1024
 """A file of this size is full."""
 SLOW = timedelta(seconds=2)
 """After so long people are shown a decision although the disk has not taken it."""

@@ -130,6 +130,11 @@ class Verifier:
         self._line = 0
         self._unchained: tuple[Place, int] | None = None
 
+    @property
+    def stream(self) -> Stream:
+        """Which one it is."""
+        return self._found.stream
+
     def begin(self, file: str, *, number: int | None) -> None:
         """The next file: its name, and the number in it; None for the one that is written."""
         self._file, self._line, self._number = file, 0, number
