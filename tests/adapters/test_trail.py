@@ -22,7 +22,7 @@ from structlog.testing import capture_logs
 from safety_governor.adapters.audit import naming, reading
 from safety_governor.adapters.audit.late import LateRecords
 from safety_governor.adapters.audit.trail import Trail
-from safety_governor.domain import errors, journal, plans, values
+from safety_governor.domain import errors, journal
 from safety_governor.domain.audit import chain
 from safety_governor.domain.audit.events import Stream
 from safety_governor.domain.audit.proof import Anchor, Fault
@@ -106,10 +106,16 @@ class TestFiles:
             Trail.open(tmp_path, now=lambda: NOON)
         assert (tmp_path / "workflow_events.jsonl").read_text() == "my diary\n"
 
-    def test_that_are_taken_away_while_in_use_leave_a_gap_that_is_found(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("how", ["unlinked", "emptied", "cut"])
+    def test_that_are_taken_away_while_in_use_leave_a_gap_that_is_found(self, tmp_path: Path, how: str) -> None:
+        path = tmp_path / "workflow_events.jsonl"
+
         async def main(trail: Trail) -> None:
-            await trail.append([trails.an_event(1)])
-            (tmp_path / "workflow_events.jsonl").unlink()
+            await trail.append([trails.an_event(0), trails.an_event(1)])
+            if how == "unlinked":
+                path.unlink()
+            else:
+                os.truncate(path, 0 if how == "emptied" else path.read_bytes().rfind(b"\n", 0, -1) + 1)
             assert await trail.append([trails.an_event(2)]) is not None
 
         with capture_logs(), contextlib.closing(Trail.open(tmp_path, now=lambda: NOON)) as trail:
@@ -142,7 +148,7 @@ class TestTornLine:
         assert repairs == ([{"file": path.name, "bytes": len(rest), "digest": chain.sha256(rest)}] if rest else [])
 
     def test_of_the_journal_is_an_event_of_the_trail(self, tmp_path: Path) -> None:
-        (tmp_path / "journal.jsonl").write_bytes(journal.to_line(an_intent()) + b'{"at":"2026')
+        (tmp_path / "journal.jsonl").write_bytes(journal.to_line(trails.an_intent()) + b'{"at":"2026')
 
         async def main() -> None:
             records = LateRecords(folder=tmp_path / "audit", journal=tmp_path / "journal.jsonl", now=lambda: NOON)
@@ -156,18 +162,6 @@ class TestTornLine:
         heads = lines(tmp_path / "audit")[-1]["heads"]
         assert isinstance(heads, dict)
         assert heads["journal"]["seq"] == 1
-
-
-def an_intent(number: int = 1) -> journal.Intent:
-    return journal.Intent(
-        key=f"sha256:{number:064x}",
-        incident="shop/slow",
-        uid="uid-1",
-        namespace="shop",
-        target=plans.Target(name="web"),
-        type=values.ActionType.ROLLOUT_RESTART,
-        claimed_at=NOON,
-    )
 
 
 class TestFullDisk:
@@ -186,9 +180,9 @@ class TestFullDisk:
                 assert await records.append([trails.a_decision(2)]) is None
                 records.note(trails.a_question(2))
                 with pytest.raises(errors.JournalUnavailableError, match=r"nothing is executed until it can be\. Free space"):
-                    await records.intend(an_intent())
+                    await records.intend(trails.an_intent())
                 assert records.backlog == 2
-            await records.intend(an_intent())
+            await records.intend(trails.an_intent())
             assert records.backlog == 0
             records.close()
 
@@ -266,11 +260,13 @@ class TestProof:
 
     def test_of_a_journal_from_before_the_chain_is_a_warning(self, tmp_path: Path) -> None:
         trails.write(tmp_path, trails.an_event(1))
-        old = json.loads(journal.to_line(an_intent()))
+        old = json.loads(journal.to_line(trails.an_intent()))
         for name in ("seq", "prev", "hash"):
             del old[name]
-        last, position = journal.linked(an_intent(2), after=None)
-        (tmp_path / "journal.jsonl").write_bytes(json.dumps(old).encode() + b"\n" + last + journal.linked(an_intent(3), after=position)[0])
+        last, position = journal.linked(trails.an_intent(2), after=None)
+        (tmp_path / "journal.jsonl").write_bytes(
+            json.dumps(old).encode() + b"\n" + last + journal.linked(trails.an_intent(3), after=position)[0]
+        )
         *_, found = reading.verify(tmp_path, anchors={})
         assert ([one.fault for one in found.findings], found.is_proved) == ([Fault.UNCHAINED], True)
         (tmp_path / "journal.jsonl").write_bytes(last.replace(b"shop", b"shed"))

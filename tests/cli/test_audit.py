@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from safety_governor.adapters.audit.late import LateRecords
 from safety_governor.api import progress
 from safety_governor.cli import main
+from safety_governor.domain import journal as intents
 from safety_governor.domain.audit import events
 from safety_governor.pipeline import auditing
 from support import trails
@@ -104,6 +105,21 @@ class TestVerify:
         code, said = run("audit", "verify", str(tmp_path), "--incidents", incidents)
         assert code == 1
         assert f"the trail is missing, and incident {contradicted.incident.key} noted lines of it" in said
+
+    def test_looks_at_the_journal_where_it_is(self, tmp_path: Path) -> None:
+        world = World()
+        world.report()
+        recorded(tmp_path / "audit", world)
+        journal = tmp_path / "elsewhere.jsonl"
+        line, first = intents.linked(trails.an_intent(1), after=None)
+        journal.write_bytes(line + intents.linked(trails.an_intent(2), after=first)[0])
+        (tmp_path / "audit" / "journal.jsonl").unlink()
+        assert "No journal was looked at" in run("audit", "verify", str(tmp_path / "audit"))[1]
+        code, said = run("audit", "verify", str(tmp_path / "audit"), "--journal", str(journal))
+        assert (code, "✓ journal: 2 lines" in said) == (0, True)
+        journal.write_bytes(line.replace(b"shop", b"shed"))
+        code, said = run("audit", "verify", str(tmp_path / "audit"), "--journal", str(journal))
+        assert (code, "Changed elsewhere.jsonl:1" in said) == (1, True)
 
     def test_of_no_folder_says_what_to_do(self, tmp_path: Path) -> None:
         code, said = run("audit", "verify", str(tmp_path / "nowhere"))

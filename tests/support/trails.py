@@ -9,7 +9,7 @@ from typing import Any
 
 from safety_governor.adapters.audit import reading
 from safety_governor.adapters.audit.trail import Trail
-from safety_governor.domain import digests, verdicts
+from safety_governor.domain import digests, journal, plans, values, verdicts
 from safety_governor.domain.audit import events, proof
 from safety_governor.domain.audit.events import Event, Position
 from support.fakes import NOON
@@ -51,6 +51,19 @@ def a_decision(number: int = 1, **changes: Any) -> Event:
     content = events.Gated.model_validate({**known, **changes})
     return events.happened(
         content, at=NOON + timedelta(seconds=number), incident=f"shop/i-{number}", uid=f"uid-{number}", once=(str(number),)
+    )
+
+
+def an_intent(number: int = 1) -> journal.Intent:
+    """The intent to restart something."""
+    return journal.Intent(
+        key=f"sha256:{number:064x}",
+        incident="shop/slow",
+        uid="uid-1",
+        namespace="shop",
+        target=plans.Target(name="web"),
+        type=values.ActionType.ROLLOUT_RESTART,
+        claimed_at=NOON,
     )
 
 

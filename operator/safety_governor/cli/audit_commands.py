@@ -31,9 +31,16 @@ def audit() -> None:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="The same for a file of incidents, as `kubectl get incidents -A -o yaml` writes it.",
 )
+@click.option(
+    "--journal",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The journal that belongs to it. [default: GOVERNOR_JOURNAL for GOVERNOR_AUDIT, else that in FOLDER]",
+)
 @_kubeconfig
 @_json
-def verify(folder: Path | None, incidents: tuple[Path, ...], kubeconfig: str | None, *, cluster: bool, as_json: bool) -> None:
+def verify(
+    folder: Path | None, incidents: tuple[Path, ...], journal: Path | None, kubeconfig: str | None, *, cluster: bool, as_json: bool
+) -> None:
     """Prove that nothing was changed, removed, added or put into another order.
 
     Exit codes: 0 all is as it was written, 1 it is not, or it could not be read.
@@ -43,7 +50,7 @@ def verify(folder: Path | None, incidents: tuple[Path, ...], kubeconfig: str | N
     settings = settings_of(None)
     asked = verifying.Request(
         folder=folder or settings.audit,
-        journal=settings.journal if folder is None else None,
+        journal=journal or (settings.journal if folder is None or folder.resolve() == settings.audit.resolve() else None),
         manifests=incidents,
         cluster=cluster,
         kubeconfig=kubeconfig,

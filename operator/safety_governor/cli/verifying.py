@@ -12,7 +12,7 @@ from safety_governor.api import v1alpha1
 from safety_governor.cli import manifests, story
 from safety_governor.domain import errors
 from safety_governor.domain.audit import proof
-from safety_governor.domain.audit.events import Position
+from safety_governor.domain.audit.events import Position, Stream
 
 EXIT_ERROR = 1
 
@@ -72,6 +72,8 @@ def _tell(found: Sequence[proof.Verified], console: Console, *, held_against: bo
         files = f"{one.files} file{'s' if one.files != 1 else ''}"
         noted = f", {one.anchors} noted elsewhere agree" if one.anchors else ""
         console.print(f"{mark} {one.stream}: {one.lines} lines in {files}{noted}", soft_wrap=True)
+    if all(one.stream is not Stream.JOURNAL for one in found):
+        console.print("[dim]No journal was looked at; --journal FILE says where it is.[/]", soft_wrap=True)
     if not held_against:
         console.print(
             "[dim]The chain alone cannot prove that nobody wrote all of it anew or cut off its end; "

@@ -85,7 +85,10 @@ class Chronicler:
         if position is None:
             return status
         # From now on only news are told; before, what a process that ended might have left out was told as well.
-        self._met.add(incident.metadata.uid)
+        if status.phase in lifecycle.TERMINAL:
+            self._met.discard(incident.metadata.uid)
+        else:
+            self._met.add(incident.metadata.uid)
         return status.model_copy(update={"audit": records.AuditAnchor(seq=position.seq, hash=position.hash)})
 
     async def catch_up(self, incident: v1alpha1.Incident) -> None:

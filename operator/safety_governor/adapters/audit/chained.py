@@ -105,8 +105,8 @@ class Chained:
         last = lines.last_position(content)
         older = full[-1][1].read_bytes().split(b"\n")[:-1] if full and len(content) < REMEMBERED else []
         last = last or lines.last_position(older)
-        # What this process has written itself it knows better than a folder from which somebody took it away.
-        if last is not None and (self._last is None or last.seq >= self._last.seq or content):
+        # What this process has written itself it knows better than a folder from which somebody took it away: the gap is to be seen.
+        if last is not None and (self._last is None or last.seq >= self._last.seq):
             self._last = last
         self._known.clear()
         for line in (*older, *content)[-REMEMBERED:]:

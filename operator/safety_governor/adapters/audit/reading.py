@@ -21,7 +21,10 @@ ORDER = (Stream.WORKFLOW_EVENTS, Stream.AGENT_RUNS, Stream.RELIABILITY_METRICS, 
 
 
 def verify(folder: Path, *, journal: Path | None = None, anchors: Mapping[str, Sequence[proof.Anchor]]) -> Iterator[proof.Verified]:
-    """Every stream of the folder against its chain and against what was noted elsewhere. Raises ConfigurationError."""
+    """Every stream of the folder against its chain and against what was noted elsewhere. Raises ConfigurationError.
+
+    Without a `journal` that of the folder is taken; where there is none, it is left out, as it may be elsewhere.
+    """
     _check(folder)
     noted = {name: list(found) for name, found in anchors.items()}
     for stream in ORDER:
@@ -30,7 +33,7 @@ def verify(folder: Path, *, journal: Path | None = None, anchors: Mapping[str, S
             noted.setdefault(name, []).append(anchor)
         yield found
     path = journal or folder / naming.current(Stream.JOURNAL)
-    if path.exists() or noted.get(Stream.JOURNAL):
+    if path.exists() or (journal is not None and noted.get(Stream.JOURNAL)):
         verifier = proof.Verifier(Stream.JOURNAL, noted.get(Stream.JOURNAL, []))
         if path.exists():
             verifier.begin(path.name, number=None)
