@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 3
 RUN := PYTHONPATH=tests $(BIN)/python
 
-.PHONY: help demo test crashes lint types cluster crds servers elasticsearch benchmarks clean
+.PHONY: help demo test crashes lint types cluster crds schemas tampering servers elasticsearch benchmarks clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,12 @@ cluster: $(VENV)/ready servers ## A real control plane to play with; Ctrl-C ends
 
 crds: $(VENV)/ready ## Write the manifests in crds/ from the types
 	$(RUN) tests/tools/write_crds.py
+
+schemas: $(VENV)/ready ## Write the schemas of the audit trail in schemas/audit from the types
+	$(RUN) tests/tools/write_schemas.py
+
+tampering: $(VENV)/ready ## Tamper with an audit trail in every way we know, and print what is found
+	@$(RUN) tests/tools/tamper.py
 
 servers: $(VENV)/ready ## Build etcd, kube-apiserver and the others once, into the user cache
 	@$(RUN) -m testbed.binaries > /dev/null

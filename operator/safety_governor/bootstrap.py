@@ -1,6 +1,6 @@
 """The composition root: the only place that knows which adapter serves which port."""
 
-import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -10,16 +10,17 @@ from pathlib import Path
 import structlog
 
 from safety_governor import sources
-from safety_governor.adapters import assumed, clock, document_files, journal, offline, webhooks
+from safety_governor.adapters import assumed, clock, document_files, offline, webhooks
+from safety_governor.adapters.audit import reading as trails
+from safety_governor.adapters.audit.late import LateRecords
 from safety_governor.adapters.elasticsearch import Loader
 from safety_governor.adapters.embedded import EmbeddedKnowledge
 from safety_governor.adapters.kubernetes import actuator, api, approval_guard, guardrails, incidents, lease, preflight, workloads
 from safety_governor.adapters.kubernetes import desk as desks
 from safety_governor.api import v1alpha1
-from safety_governor.domain import verification
-from safety_governor.domain.history import Past
-from safety_governor.domain.journal import End, Intent
-from safety_governor.pipeline import actuation, attendant, display, guarding, ports, profiling, register, runner
+from safety_governor.domain import checks, facts, verification
+from safety_governor.domain.documents import Document
+from safety_governor.pipeline import actuation, agent_runs, attendant, auditing, display, guarding, ports, profiling, register, runner
 from safety_governor.pipeline.stages import approve, claim, compress, execute, gate, plan, stress, verify
 from safety_governor.settings import Settings
 
@@ -35,6 +36,7 @@ class Operator:
     prepare: Callable[[], Awaitable[None]]
     """To be awaited when the Lease is won and before the first incident is attended."""
     display: display.Display
+    records: LateRecords
 
 
 @asynccontextmanager
@@ -59,7 +61,7 @@ async def operator(
         guard = approval_guard.ApprovalGuard(
             connection, namespace=settings.namespace, on_change=on_guard, every=settings.guard_interval.total_seconds()
         )
-        record = _LateJournal(settings.journal)
+        record = LateRecords(folder=settings.audit, journal=settings.journal, now=time.now, limit=settings.audit_file_bytes)
         stack.callback(record.close)
         past = register.Register()
         stored = incidents.ClusterIncidents(connection, reporter=settings.identity, namespace=settings.watch_namespace)
@@ -77,11 +79,19 @@ async def operator(
             journal=record,
             scores=kept,
         )
+        judgements = auditing.Judgements()
+        chronicler = auditing.Chronicler(record, clock=time, judgements=judgements)
+        agent = agent_runs.RecordedAgent(
+            offline.OfflineAgent(agent_runs.TracedKnowledge(knowledge, caller="offline", trail=record, clock=time)),
+            trail=record,
+            clock=time,
+        )
 
         async def prepare() -> None:
             await record.open()
             for incident in await stored.list_all():
                 past.learn(incident)
+                await chronicler.catch_up(incident)
             # All of it: a circuit breaker stays open however long ago it opened.
             past.remember(record.past(since=datetime.min.replace(tzinfo=UTC)))
             past.prune(time.now())
@@ -89,9 +99,13 @@ async def operator(
         yield Operator(
             attendant=attendant.Attendant(
                 incidents=stored,
-                runner=runner.Runner(stages=_stages(settings, knowledge=knowledge, outside=outside, past=past), clock=time),
+                runner=runner.Runner(
+                    stages=_stages(settings, knowledge=knowledge, agent=agent, outside=outside, past=past, on_judged=judgements.remember),
+                    clock=time,
+                ),
                 clock=time,
                 past=past,
+                chronicler=chronicler,
                 on_end=on_end,
                 patience=settings.patience,
             ),
@@ -99,43 +113,9 @@ async def operator(
             guard=guard,
             credentials=connection.credentials,
             prepare=prepare,
+            records=record,
             display=display.Display(policies=policies, past=past, ceilings=settings.ceilings, clock=time),
         )
-
-
-class _LateJournal:
-    """The journal, from the moment on in which this process is the one at work: whoever stands by must not lock it."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._opened: journal.Journal | None = None
-
-    async def open(self) -> None:
-        """Raises ConfigurationError when it cannot be used."""
-        if self._opened is None:
-            self._opened = await asyncio.to_thread(journal.Journal.open, self._path)
-
-    def close(self) -> None:
-        """Let go of it."""
-        if self._opened is not None:
-            self._opened.close()
-
-    def past(self, *, since: datetime) -> Sequence[Past]:
-        """What was done lately."""
-        return self._at_work.past(since=since)
-
-    async def intend(self, intent: Intent) -> None:
-        """Durable when it returns."""
-        await self._at_work.intend(intent)
-
-    async def end(self, end: End) -> None:
-        """How it ended."""
-        await self._at_work.end(end)
-
-    @property
-    def _at_work(self) -> journal.Journal:
-        assert self._opened is not None, "nothing is attended before the journal is open"  # noqa: S101
-        return self._opened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,8 +131,15 @@ class _Outside:
     scores: ports.Scores | None = None
 
 
-def _stages(settings: Settings, *, knowledge: ports.Knowledge, outside: _Outside, past: register.Register) -> runner.Stages:
-    agent = offline.OfflineAgent(knowledge)
+def _stages(
+    settings: Settings,
+    *,
+    knowledge: ports.Knowledge,
+    agent: ports.Agent,
+    outside: _Outside,
+    past: register.Register,
+    on_judged: Callable[[facts.Facts, checks.Thresholds], None] = lambda *_: None,
+) -> runner.Stages:
     watch = verification.Watch(
         timeout_seconds=int(settings.verify_timeout.total_seconds()), soak_seconds=int(settings.verify_soak.total_seconds())
     )
@@ -170,6 +157,7 @@ def _stages(settings: Settings, *, knowledge: ports.Knowledge, outside: _Outside
             guard=guard,
             thresholds=settings.gate,
             expiry=settings.approval_expiry,
+            on_judged=on_judged,
         ),
         approve=approve.Approve(guard=outside.guard),
         claim=claim.Claim(targets=outside.targets, actuator=outside.actuator, guard=guard, past=past, fence=outside.fence),
@@ -188,7 +176,8 @@ def rehearsal(
     cluster = assumed.AssumedCluster()
     # It guards no approval and keeps no journal; nothing is ever released in a rehearsal.
     outside = _Outside(targets=cluster, actuator=cluster, rails=cluster, fence=cluster, guard=cluster, journal=cluster, scores=scores)
-    return runner.Runner(stages=_stages(settings, knowledge=knowledge, outside=outside, past=register.Register()), clock=time), time.now
+    stages = _stages(settings, knowledge=knowledge, agent=offline.OfflineAgent(knowledge), outside=outside, past=register.Register())
+    return runner.Runner(stages=stages, clock=time), time.now
 
 
 def open_for_loading(settings: Settings) -> EmbeddedKnowledge | Loader:
@@ -216,6 +205,12 @@ def knowledge_of(paths: Sequence[Path]) -> tuple[EmbeddedKnowledge, Sequence[str
     files = reader(store)(paths)
     store.replace_documents([document for file in files for document in file.documents])
     return store, [f"{file.path}:{problem.line or 1}: {problem.field} {problem.message}" for file in files for problem in file.problems]
+
+
+def documents_of(paths: Sequence[Path]) -> Sequence[Document]:
+    """The documents of these files, those without problems."""
+    with contextlib.closing(EmbeddedKnowledge.in_memory()) as store:
+        return [document for file in reader(store)(paths) for document in file.documents]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,3 +245,18 @@ async def fetch_incident(*, namespace: str, name: str, kubeconfig: str | None) -
         return await incidents.ClusterIncidents(connection, reporter="cli").find(namespace, name)
     finally:
         await connection.close()
+
+
+async def fetch_incidents(*, kubeconfig: str | None) -> Sequence[v1alpha1.Incident]:
+    """All incidents of the cluster."""
+    connection = await api.Api.connect(kubeconfig=kubeconfig)
+    try:
+        return await incidents.ClusterIncidents(connection, reporter="cli").list_all()
+    finally:
+        await connection.close()
+
+
+verify_trail = trails.verify
+trail_lines = trails.lines_of
+file_lines = trails.readable
+trail_follower = trails.Follower

@@ -84,6 +84,10 @@ class Settings(BaseSettings):
     """What no RemediationPolicy can allow more than, over all namespaces."""
     journal: Path = Field(default_factory=lambda: _data_home() / "journal.jsonl")
     """The file in which every action is on record before the cluster is touched. It must outlive the process."""
+    audit: Path = Field(default_factory=lambda: _data_home() / "audit")
+    """The folder of the audit trail: workflow_events, agent_runs, reliability_metrics and tool_trace. It must outlive the process."""
+    audit_file_bytes: int = Field(default=16 * 1024 * 1024, ge=64 * 1024, le=256 * 1024 * 1024)
+    """A file of the audit trail of this size is full; it gets a number, and a new one is begun."""
     webhooks: dict[str, hooks.Endpoint] = Field(default_factory=dict)
     """Automation that runbooks may call, by the name that they use: GOVERNOR_WEBHOOKS='{"NAME": {"url": …, "secret_file": …}}'."""
     guard_interval: timedelta = Field(default=timedelta(minutes=2), ge=timedelta(seconds=1), le=timedelta(minutes=4))

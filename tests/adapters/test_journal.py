@@ -20,8 +20,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from safety_governor.adapters.journal import Journal
+from safety_governor.adapters.audit import lines
+from safety_governor.adapters.audit.journal import Journal
 from safety_governor.domain import errors, history, journal, plans, values, verification
+from safety_governor.domain.audit import chain
 from support.fakes import NOON
 
 PATIENT = timedelta(seconds=10)
@@ -62,6 +64,15 @@ def opened(path: Path) -> Iterator[Journal]:
         yield found
 
 
+def chained(*events: journal.Event) -> bytes:
+    """A whole journal with these."""
+    content, last = b"", None
+    for event in events:
+        line, last = journal.linked(event, after=last)
+        content += line
+    return content
+
+
 def record(opened: Journal, *events: journal.Event) -> None:
     """One after the other."""
 
@@ -81,7 +92,12 @@ def kept(path: Path) -> list[journal.Event]:
 class TestLine:
     def test_of_an_intent_and_of_an_end_are_as_documented(self, opened: Journal, path: Path) -> None:
         record(opened, an_intent(undoes=True), an_end(message="größer\nals"), an_end(2, outcome=None, message=""))
-        intended, verified, refused = map(json.loads, path.read_text().splitlines())
+        assert [chain.read(line).intact for line in path.read_bytes().splitlines()] == [True] * 3
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        assert [one.pop("prev") for one in lines] == [chain.GENESIS, lines[0].pop("hash"), lines[1].pop("hash")]
+        assert [one.pop("seq") for one in lines] == [1, 2, 3]
+        del lines[2]["hash"]
+        intended, verified, refused = lines
         noon = "2026-03-01T12:00:00Z"
         common = {"v": 1, "at": noon, "key": key(1), "incident": "shop/slow"}
         where = {"uid": "11111111-2222", "namespace": "shop", "target": {"kind": "Deployment", "name": "web"}}
@@ -279,14 +295,14 @@ class TestDamage:
     @example(tail=b"\n\n", cut=0)
     @example(tail=b"\0" * 4096, cut=0)
     @example(tail=b'\n{"v":1', cut=0)
-    @example(tail=b"\n", cut=len(journal.to_line(an_intent(9))) - 1)
+    @example(tail=b"\n", cut=len(chained(an_intent(9))) - 1)
     def test_never_costs_what_was_acknowledged(self, tmp_path: Path, tail: bytes, cut: int) -> None:
         """Whatever a crash leaves behind the lines that are durable, and whatever part of the last line it leaves."""
         path = tmp_path / "journal.jsonl"
         path.unlink(missing_ok=True)
         durable = [an_intent(number) for number in range(3)]
-        unfinished = journal.to_line(an_intent(9))
-        content = b"".join(journal.to_line(one) for one in durable) + unfinished[: cut % len(unfinished)]
+        unfinished = chained(*durable, an_intent(9)).splitlines(keepends=True)[-1]
+        content = chained(*durable) + unfinished[: cut % len(unfinished)]
         path.write_bytes(content + tail)
         with capture_logs():
             with contextlib.closing(Journal.open(path)) as opened:
@@ -294,7 +310,9 @@ class TestDamage:
             # The unfinished line may be finished by accident: it is one that nobody relied on.
             assert [event for event in kept(path) if event != an_intent(9)] == [*durable, an_intent(10)]
         whole = (content + tail).rfind(b"\n") + 1
-        assert path.read_bytes() == (content + tail)[:whole] + journal.to_line(an_intent(10))
+        assert path.read_bytes()[:whole] == (content + tail)[:whole]
+        after = lines.last_position((content + tail)[:whole].split(b"\n"))
+        assert path.read_bytes()[whole:] == journal.linked(an_intent(10), after=after)[0]
 
 
 class TestPast:
@@ -362,7 +380,7 @@ class TestFailure:
             for _ in range(2):
                 with pytest.raises(errors.JournalUnavailableError, match="Input/output error"):
                     record(opened, an_intent(2))
-        assert path.read_bytes() == journal.to_line(an_intent(1)) + journal.to_line(an_intent(2))
+        assert path.read_bytes() == chained(an_intent(1), an_intent(2))
         assert opened.read(NOON) == [an_intent(1)]
         record(opened, an_intent(3))
         opened.close()
@@ -394,7 +412,7 @@ class TestFailure:
 FILL = """
 import asyncio, os, resource, subprocess, sys
 from pathlib import Path
-from safety_governor.adapters.journal import Journal
+from safety_governor.adapters.audit.journal import Journal
 from safety_governor.domain import errors
 from safety_governor.domain.journal import Intent
 
@@ -433,7 +451,7 @@ asyncio.run(main(globals()[sys.argv[3]]))
 WRITE = """
 import asyncio, sys
 from pathlib import Path
-from safety_governor.adapters.journal import Journal
+from safety_governor.adapters.audit.journal import Journal
 from safety_governor.domain.journal import Intent
 
 one, turn = Intent.model_validate_json(sys.argv[2]), int(sys.argv[3])

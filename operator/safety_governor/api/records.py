@@ -257,3 +257,14 @@ class Notification(values.Value):
     """Its id there, to find and update it."""
     posted_at: datetime
     """When."""
+
+
+class AuditAnchor(values.Value):
+    """The last line of the audit trail when this status was written. Whoever rewrites the trail would have to rewrite this as well."""
+
+    stream: values.Word = "workflow_events"
+    """Which trail."""
+    seq: int = Field(ge=1)
+    """Number of the line."""
+    hash: values.Digest
+    """Its hash, which stands for all lines up to it."""

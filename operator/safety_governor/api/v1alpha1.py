@@ -125,6 +125,8 @@ class IncidentStatus(values.Value):
     """Tickets about this incident in other systems."""
     notifications: tuple[records.Notification, ...] = Field(default=(), max_length=16)
     """Messages about this incident in other systems."""
+    audit: records.AuditAnchor | None = None
+    """How far the audit trail was when this status was written; `safety-governor audit verify --cluster` holds the two against each other."""
 
     def with_action(self, action: records.Action) -> Self:
         """The status with a later state of the action that was claimed last."""

@@ -41,7 +41,7 @@ def load(paths: tuple[Path, ...], store: Path | None, *, keep_going: bool) -> No
     from safety_governor.domain import errors  # noqa: PLC0415
 
     try:
-        kept = bootstrap.open_for_loading(_settings(store))
+        kept = bootstrap.open_for_loading(settings_of(store))
     except (errors.KnowledgeUnavailableError, errors.ConfigurationError) as error:
         click.echo(f"safety-governor load: {error}", err=True)
         sys.exit(EXIT_ERROR)
@@ -60,7 +60,7 @@ def operator(kubeconfig: str | None, store: Path | None) -> None:
     """
     from safety_governor.cli import operate  # noqa: PLC0415
 
-    settings = _settings(store)
+    settings = settings_of(store)
     sys.exit(asyncio.run(operate.run(settings, kubeconfig=kubeconfig)))
 
 
@@ -80,7 +80,7 @@ def rehearse(incidents: tuple[Path, ...], knowledge: tuple[Path, ...], store: Pa
     """
     from safety_governor.cli import rehearsal  # noqa: PLC0415
 
-    settings = _settings(store)
+    settings = settings_of(store)
     asked = rehearsal.Request(manifests=incidents, knowledge=knowledge, as_json=output == "json", compare_naive=compare_naive)
     sys.exit(asyncio.run(rehearsal.run(settings, asked)))
 
@@ -99,7 +99,7 @@ def scores(model: str, source: str | None, *, ask_again: bool, as_json: bool) ->
     """
     from safety_governor.cli import scores as showing  # noqa: PLC0415
 
-    settings = _settings(None)
+    settings = settings_of(None)
     if source is not None:
         settings = settings.model_copy(update={"reliability_profile_source": source})
     sys.exit(asyncio.run(showing.run(settings, model, ask_again=ask_again, as_json=as_json)))
@@ -119,7 +119,8 @@ def why(incident: str, kubeconfig: str | None, output: str) -> None:
     sys.exit(asyncio.run(explain.run(incident, kubeconfig=kubeconfig, as_json=output == "json")))
 
 
-def _settings(store: Path | None) -> "Settings":
+def settings_of(store: Path | None) -> "Settings":
+    """The settings; a mistake in one of them ends the program with a sentence about it."""
     import pydantic  # noqa: PLC0415
     import pydantic_settings  # noqa: PLC0415
 

@@ -7,10 +7,13 @@ import click
 from safety_governor import __version__
 
 _COMMANDS = {
+    "audit": ("safety_governor.cli.audit_commands", "audit"),
+    "gate": ("safety_governor.cli.audit_commands", "gate"),
     "incident": ("safety_governor.cli.incident", "group"),
     "load": ("safety_governor.cli.commands", "load"),
     # By name alone: the operator works without the tools for agents.
     "mcp": ("safety_governor_mcp.command", "mcp"),
+    "metrics": ("safety_governor.cli.audit_commands", "metrics"),
     "operator": ("safety_governor.cli.commands", "operator"),
     "scores": ("safety_governor.cli.commands", "scores"),
     "try": ("safety_governor.cli.commands", "rehearse"),
@@ -18,9 +21,12 @@ _COMMANDS = {
 }
 
 _HELP = {
+    "audit": "Look into the audit trail and prove it: verify, show, tail.",
+    "gate": "Decide recorded inputs again: replay.",
     "incident": "Decide about incidents: approve, reject, override, why, watch (also as `kubectl incident`).",
     "load": "Load runbooks, evidence, policies and logs into the store.",
     "mcp": "Serve the tools for planning agents, over stdio or HTTP.",
+    "metrics": "Figures about the gate: summary.",
     "operator": "Run the operator: attend every Incident of the cluster.",
     "scores": "Show how reliable a model is known to be, and from where.",
     "try": "Rehearse an incident without a cluster: Plan to Gate, here and now.",

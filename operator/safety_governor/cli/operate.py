@@ -27,6 +27,7 @@ async def run(settings: Settings, *, kubeconfig: str | None) -> int:
                 chores={
                     "prove the approval guard": parts.guard.keep_proving,
                     "show how the namespaces stand": parts.display.keep_showing,
+                    "write what the audit trail lacks": parts.records.keep_settling,
                 },
                 credentials=parts.credentials,
                 namespace=settings.watch_namespace,

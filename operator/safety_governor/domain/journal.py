@@ -11,12 +11,14 @@ from typing import Annotated, TypeAlias
 from pydantic import AwareDatetime, StringConstraints, ValidationError
 
 from safety_governor.domain import history, plans, values, verification
+from safety_governor.domain.audit import chain
+from safety_governor.domain.audit.events import Position
 
 VERSION = 1
 """Raised when a line means something else than before; a line of another version is reported, never guessed at."""
 
-BEGINNING = b'{"v":'
-"""How every line begins, so that some other file is not taken for a journal."""
+BEGINNINGS = (b'{"at":', b'{"v":')
+"""How every line begins, so that some other file is not taken for a journal; the second is that of lines from before the chain."""
 
 IncidentKey = Annotated[str, StringConstraints(min_length=1, max_length=2 * values.NAME_LIMIT)]
 
@@ -68,11 +70,16 @@ _KINDS: dict[str, type[Intent] | type[End]] = {"ActionIntended": Intent, "Action
 _NAMES = {event: name for name, event in _KINDS.items()}
 
 
-def to_line(event: Event) -> bytes:
-    """The event as one line, its end included."""
+def linked(event: Event, *, after: Position | None) -> tuple[bytes, Position]:
+    """The event as one line, its end included, chained to the line before; and its place in the chain."""
     fields = event.model_dump(mode="json")
     line = {"v": VERSION, "kind": _NAMES[type(event)], "at": fields.get("at", fields.get("claimedAt")), **fields}
-    return json.dumps(line, separators=(",", ":")).encode() + b"\n"
+    return chain.linked(line, after=after)
+
+
+def to_line(event: Event) -> bytes:
+    """The event as the first line of a journal."""
+    return linked(event, after=None)[0]
 
 
 def from_line(line: bytes) -> Event:

@@ -18,6 +18,9 @@ class Metrics:
         self._ended = Counter("governor_incidents_ended", "Incidents that came to their end, by phase", ["phase"], registry=self._registry)
         for phase in sorted(lifecycle.TERMINAL):
             self._ended.labels(phase=phase)
+        self._unpublished = Gauge(
+            "governor_audit_unpublished", "Lines of the audit trail that wait on disk to be published", registry=self._registry
+        )
         Gauge("governor_build_info", "1, labelled with the version", ["version"], registry=self._registry).labels(version=__version__).set(
             1
         )
@@ -33,6 +36,10 @@ class Metrics:
     def set_guard_ready(self, ready: bool) -> None:  # noqa: FBT001
         """Whether approvals are honoured."""
         self._guard.set(ready)
+
+    def set_unpublished(self, lines: int) -> None:
+        """How much of the audit trail waits to be published."""
+        self._unpublished.set(lines)
 
     def text(self) -> bytes:
         """In Prometheus' text format."""

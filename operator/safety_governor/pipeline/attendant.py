@@ -14,7 +14,7 @@ import structlog
 
 from safety_governor.api import conditions, progress, v1alpha1
 from safety_governor.domain import errors, lifecycle, verdicts
-from safety_governor.pipeline import outcomes, ports, register, runner
+from safety_governor.pipeline import auditing, outcomes, ports, register, runner
 from safety_governor.pipeline.stages import approve
 
 PATIENCE = timedelta(minutes=2)
@@ -42,6 +42,7 @@ class Attendant:
         runner: runner.Runner,
         clock: ports.Clock,
         past: register.Register,
+        chronicler: auditing.Chronicler | None = None,
         on_end: Callable[[str], None] = lambda _: None,
         patience: timedelta = PATIENCE,
         at_once: int = 8,
@@ -50,6 +51,7 @@ class Attendant:
         self._runner = runner
         self._clock = clock
         self._past = past
+        self._chronicler = chronicler or auditing.Chronicler(auditing.NoTrail(), clock=clock)
         self._on_end = on_end
         self._patience = patience
         self._at_once = asyncio.Semaphore(at_once)
@@ -97,6 +99,7 @@ class Attendant:
         self._past.learn(incident)
         if incident.is_finished:
             return True, self._clock.now()
+        auditing.subject.set(auditing.Subject(incident=incident.key, uid=incident.metadata.uid))
         outcome, failure = await self._outcome(incident, pauses, log)
         now = self._clock.now()
         stalled = (outcome.reason, outcome.message) if isinstance(outcome, outcomes.Stall) else None
@@ -145,6 +148,8 @@ class Attendant:
     async def _record(
         self, incident: v1alpha1.Incident, status: v1alpha1.IncidentStatus, log: structlog.stdlib.BoundLogger, *, guard_missing: bool
     ) -> None:
+        # Told first: what is on record and not in the trail would be a gap that nobody could tell from a deletion.
+        status = await self._chronicler.tell(incident, status)
         written = await self._incidents.record_status(incident, status)
         self._past.learn(written)
         decided = {"decision": status.gate.decision.value, "reason": status.gate.reason} if status.gate else {}

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 from safety_governor.api import v1alpha1
 from safety_governor.domain import briefs, documents, guardrails, journal, plans, requests, scores, telemetry, workloads
+from safety_governor.domain.audit.documents import Record
+from safety_governor.domain.audit.events import Event, Position
 from safety_governor.domain.documents import Hit
 
 
@@ -116,6 +118,47 @@ class Journal(Protocol):
 
     async def end(self, end: journal.End) -> None:
         """Raises JournalUnavailableError."""
+
+
+class Trail(Protocol):
+    """The audit trail."""
+
+    async def append(self, happened: Sequence[Event]) -> Position | None:
+        """Where the trail of workflow events stands with these in it, durably; None when that takes too long or cannot be done now.
+
+        What could not be written is kept and written as soon as it can be. An event that is there already is not written again.
+        Never raises.
+        """
+
+    def note(self, event: Event) -> None:
+        """The same for what nobody waits for."""
+
+
+class Records(Protocol):
+    """Where records of incidents, decisions and actions are kept for people to search."""
+
+    async def write(self, records: Sequence[Record]) -> Mapping[str, str]:
+        """Write them; one that is there already is as good as written. Returns, by id, why some are refused for good.
+
+        Raises RetryableError when the store does not answer, and TerminalError when it takes nothing at all, such as without rights;
+        then any of them may have been written or not.
+        """
+
+
+class Outbox(Protocol):
+    """What of the trail has not been published yet; it outlives the process."""
+
+    async def next(self, limit: int) -> Sequence[Mapping[str, Any]]:
+        """The oldest lines that are not published, in order. Raises RetryableError."""
+
+    async def done(self, seq: int) -> None:
+        """Everything up to this line is published; durable when it returns. Raises RetryableError."""
+
+    async def set_aside(self, record: Record, why: str) -> None:
+        """A record that the store refuses for good is kept for people; durable when it returns. Raises RetryableError."""
+
+    async def backlog(self) -> int:
+        """How many lines are not published yet. Raises RetryableError."""
 
 
 class Guardrails(Protocol):

@@ -3,7 +3,7 @@
 The gate reads the target and the guard-rails of the namespace itself, at the last moment. It asks nobody.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -45,6 +45,7 @@ class Gate:
         guard: guarding.Guarding,
         thresholds: checks.Thresholds,
         expiry: timedelta = guardrails.DEFAULT_EXPIRY,
+        on_judged: Callable[[facts.Facts, checks.Thresholds], None] = lambda *_: None,
     ) -> None:
         self._knowledge = knowledge
         self._targets = targets
@@ -52,6 +53,7 @@ class Gate:
         self._guard = guard
         self._thresholds = thresholds
         self._expiry = expiry
+        self._on_judged = on_judged
 
     async def run(self, case: cases.Case) -> outcomes.Outcome:
         """Judge what is known now."""
@@ -72,6 +74,7 @@ class Gate:
         conflicts = await self._conflicts(case, plan, stress)
         known = _facts(case, plan, stress, target=found, rules=rules, conflicts=conflicts, objections=(*forbidden, *refused))
         verdict = verdicts.judge(known, self._thresholds)
+        self._on_judged(known, self._thresholds)
         target = _target_state(incident, found)
         # The same attempt when an approval is being honoured: whether the digest comes out the same is the whole question.
         attempt = case.status.attempt if case.rechecking else case.status.attempt + 1

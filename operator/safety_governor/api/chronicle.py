@@ -1,0 +1,245 @@
+"""What a status tells, as events: pure, so that the same status always tells the same events under the same ids.
+
+What is new is what the status of after tells and the status of before did not. Told from the beginning, it says nothing twice
+either, because whoever keeps the events knows their ids.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from safety_governor.api import conditions, records, v1alpha1
+from safety_governor.domain import approvals, checks, digests, facts, lifecycle, policies, values
+from safety_governor.domain.audit import events
+
+Judged = tuple[facts.Facts, checks.Thresholds]
+"""What a gate judged, and by which thresholds."""
+
+
+def told(
+    incident: v1alpha1.Incident,
+    status: v1alpha1.IncidentStatus,
+    *,
+    at: datetime,
+    judged: Callable[[str], Judged | None] = lambda _: None,
+) -> tuple[events.Event, ...]:
+    """Everything that this status of the incident tells, in the order in which it happened.
+
+    `judged` finds the facts by the digest that the gate recorded of them.
+    """
+    found: list[events.Event] = []
+
+    def add(content: values.Value, *once: str, when: datetime = at) -> None:
+        found.append(events.happened(content, at=when, incident=incident.key, uid=incident.metadata.uid, once=once))
+
+    add(_reported(incident))
+    if status.plan is not None:
+        add(events.Planned(plan=status.plan), digests.digest(status.plan))
+    if status.stress is not None:
+        stressed = _stressed(status.stress)
+        add(stressed, digests.digest(stressed))
+    if status.gate is not None:
+        _tell_gate(add, incident, status, judged(status.gate.input_digest))
+    if status.approval is not None:
+        for refusal in status.approval.refusals:
+            add(
+                events.ApprovalRefused(
+                    decision=refusal.decision, approver=refusal.approver, why=refusal.why, plan_digest=refusal.plan_digest
+                ),
+                *(refusal.plan_digest, refusal.decision, refusal.approver),
+            )
+        _tell_answer(add, status, status.approval)
+    if status.execution is not None:
+        _tell_actions(add, status, status.execution)
+    if status.phase in lifecycle.TERMINAL:
+        _tell_end(add, incident, status)
+    return tuple(found)
+
+
+_Add = Callable[..., None]
+
+
+def _reported(incident: v1alpha1.Incident) -> events.Reported:
+    spec = incident.spec
+    return events.Reported(
+        service=spec.service,
+        severity=spec.severity,
+        summary=spec.summary,
+        symptoms=spec.symptoms,
+        target=incident.target,
+        mode=spec.mode,
+        requested_by=values.clip(spec.requested_by or "", values.LINE_LIMIT),
+        source=f"{spec.source.kind} {spec.source.id}".strip()[: values.LINE_LIMIT] if spec.source else "",
+    )
+
+
+def _stressed(stress: records.Stress) -> events.Stressed:
+    entries = stress.ledger.entries if stress.ledger else ()
+    return events.Stressed(
+        contradiction_count=stress.contradiction_count,
+        evidence_coverage=stress.evidence_coverage,
+        claims=tuple(
+            events.CheckedClaim(
+                claim=entry.claim,
+                supporting=tuple(one.document for one in entry.supporting),
+                contradicting=tuple(one.document for one in entry.contradicting),
+                unchecked=tuple(one.document for one in entry.unchecked),
+            )
+            for entry in entries
+        ),
+        ledger_digest=digests.digest(stress.ledger) if stress.ledger else None,
+        policies=stress.policies.count if stress.policies else None,
+        policies_digest=stress.policies.digest if stress.policies else None,
+        fabricated=stress.fabricated,
+        telemetry_known=stress.telemetry is not None,
+        unknowns=stress.unknowns,
+        answer_problems=stress.answer_problems,
+    )
+
+
+def _tell_gate(add: _Add, incident: v1alpha1.Incident, status: v1alpha1.IncidentStatus, known: Judged | None) -> None:
+    gate = status.gate
+    assert gate is not None, "it is told once there is one"  # noqa: S101
+    confidence = {
+        "confidence_initial": gate.confidence_initial,
+        "confidence_post": gate.confidence_post,
+        "confidence_delta": gate.confidence_delta,
+    }
+    add(
+        events.Gated(
+            attempt=status.attempt,
+            decision=gate.decision,
+            required_approval=gate.required_approval,
+            reason=gate.reason,
+            findings=gate.findings,
+            plan_digest=gate.plan_digest,
+            input_digest=gate.input_digest,
+            facts=known[0] if known else None,
+            thresholds=known[1] if known else None,
+            gate=gate.version,
+            decided_at=gate.decided_at,
+            service=incident.spec.service,
+            severity=incident.spec.severity,
+            summary=incident.spec.summary,
+            mode=incident.spec.mode,
+            names=status.plan.names if status.plan else (),
+            parts=gate.parts,
+            **confidence,
+        ),
+        gate.plan_digest,
+    )
+    scored = events.Scored(
+        plan_digest=gate.plan_digest, decision=gate.decision, adaptability=gate.adaptability, scores=status.scores, **confidence
+    )
+    add(scored, gate.plan_digest)
+    if gate.expires_at:
+        asked = events.ApprovalAsked(
+            required=gate.required_approval, plan_digest=gate.plan_digest, expires_at=gate.expires_at, two_persons=gate.two_persons
+        )
+        add(asked, gate.plan_digest)
+
+
+def _tell_answer(add: _Add, status: v1alpha1.IncidentStatus, approval: records.ApprovalState) -> None:
+    if approval.decision is None:
+        return
+    once = (approval.plan_digest or "", approval.decision, approval.approver)
+    add(
+        events.ApprovalHonoured(
+            decision=approval.decision, approver=approval.approver, reason=approval.reason, plan_digest=approval.plan_digest
+        ),
+        *once,
+    )
+    if approval.decision is approvals.Word.FORCE_OVERRIDE:
+        against = status.gate.reason if status.gate else ""
+        overridden = events.Overridden(
+            approver=approval.approver, reason=approval.reason, against=against, plan_digest=approval.plan_digest
+        )
+        add(overridden, *once)
+
+
+def _tell_actions(add: _Add, status: v1alpha1.IncidentStatus, execution: records.Execution) -> None:
+    for action in execution.actions:
+        add(
+            events.Claimed(
+                key=action.key,
+                type=action.type,
+                target=action.target,
+                parameters=action.parameters,
+                undoes=action.undoes,
+                plan_digest=status.gate.plan_digest if status.gate else None,
+                before=digests.digest(action.before),
+                holder=execution.holder,
+                claimed_at=action.claimed_at,
+            ),
+            *(action.key, action.claimed_at.isoformat()),
+        )
+        if action.state is records.ActionState.CLAIMED:
+            continue
+        ended = events.ActionEnded(
+            key=action.key,
+            type=action.type,
+            target=action.target,
+            state=action.state.value,
+            outcome=action.outcome,
+            message=action.message,
+        )
+        add(ended, *(action.key, action.claimed_at.isoformat(), action.state, action.outcome or ""))
+
+
+def _tell_end(add: _Add, incident: v1alpha1.Incident, status: v1alpha1.IncidentStatus) -> None:
+    digest = status.gate.plan_digest if status.gate else None
+    if status.phase == lifecycle.Phase.EXPIRED:
+        add(events.Expired(required=status.gate.required_approval if status.gate else None, plan_digest=digest), digest or "")
+    why = conditions.find(status.conditions, conditions.Type.SUCCEEDED)
+    add(
+        events.Ended(
+            phase=status.phase,
+            reason=why.reason if why else "",
+            message=values.clip(why.message, values.TEXT_LIMIT) if why else "",
+            service=incident.spec.service,
+            severity=incident.spec.severity,
+            summary=incident.spec.summary,
+            decision=status.gate.decision if status.gate else None,
+            approver=status.approval.approver if status.approval else "",
+            plan_digest=digest,
+            actions=len(status.execution.actions) if status.execution else 0,
+        ),
+        status.phase,
+    )
+
+
+def facts_of(incident: v1alpha1.Incident) -> facts.Facts | None:
+    """The facts behind a recorded decision, put together again from the resource; exact if their digest is the gate's inputDigest.
+
+    Two of them are kept only as the finding that they led to: what objects to the target, and which policies conflict.
+    """
+    status, gate, plan, stress = incident.status, incident.status.gate, incident.status.plan, incident.status.stress
+    if gate is None or plan is None or stress is None:
+        return None
+    found = {one.check: one for one in gate.findings}
+    protected, telemetry = found.get(checks.Check.TARGET_PROTECTED), found.get(checks.Check.TELEMETRY_UNKNOWN)
+    return facts.Facts(
+        severity=incident.spec.severity,
+        answer_problems=stress.answer_problems,
+        proposed_action=plan.action,
+        is_manual=plan.is_manual,
+        resolution=plan.resolution,
+        resolution_detail=plan.resolution_detail,
+        target=incident.target,
+        target_exists=status.target.exists if status.target else None,
+        protections=(protected.message,) if protected else (),
+        conflicts=None if stress.policies is None else tuple(_conflicts(found.get(checks.Check.POLICY_FORBIDS_ACTION))),
+        contradictions=stress.contradiction_count,
+        coverage=stress.evidence_coverage,
+        supporting=stress.ledger.supporting_count if stress.ledger else None,
+        fabricated=stress.fabricated if stress.ledger is not None else None,
+        final_action=stress.agent.final_action if stress.agent else None,
+        telemetry_known=stress.telemetry is not None,
+        require_telemetry=telemetry is not None and telemetry.release is not values.Release.NOT_NEEDED,
+        unknowns=stress.unknowns,
+    )
+
+
+def _conflicts(finding: checks.Finding | None) -> Iterator[policies.Conflict]:
+    if finding is not None:
+        policy, _, rule = finding.message.partition(": ")
+        yield policies.Conflict(policy=policy[:128] or "unknown", rule=rule, release=finding.release)

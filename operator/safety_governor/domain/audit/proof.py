@@ -1,0 +1,344 @@
+"""A trail against its chain, a line at a time: what does not fit is named by file and line, with what it means.
+
+Memory does not grow with the trail. What a chain cannot prove by itself, that nobody has written all of it anew or cut off its
+end, is proved by anchors: places of lines that were noted elsewhere.
+"""
+
+import enum
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from safety_governor.domain import values
+from safety_governor.domain.audit import chain, events
+from safety_governor.domain.audit.events import Position, Stream
+
+NEAR = 4096
+"""So many lines back a copy of a line is recognised."""
+LISTED = 200
+"""So many findings are kept of a stream; the others are counted."""
+
+
+class Fault(enum.StrEnum):
+    """What may be wrong with a trail."""
+
+    CHANGED = "Changed"
+    REFORMATTED = "Reformatted"
+    REMOVED = "Removed"
+    ADDED = "Added"
+    REORDERED = "Reordered"
+    DUPLICATED = "Duplicated"
+    UNLINKED = "Unlinked"
+    """A line names another line before it than the one that stands there."""
+    FOREIGN = "Foreign"
+    TORN = "Torn"
+    MISSING_FILE = "MissingFile"
+    MISPLACED_FILE = "MisplacedFile"
+    EMPTY = "Empty"
+    REWRITTEN = "Rewritten"
+    """What was noted elsewhere says something else."""
+    CUT_OFF = "CutOff"
+    UNKNOWN_FORM = "UnknownForm"
+    CLOCK_WENT_BACK = "ClockWentBack"
+    """A warning: clocks do that by themselves."""
+    UNCHAINED = "Unchained"
+    """A warning: lines from before there was a chain."""
+
+
+WARNINGS = frozenset({Fault.CLOCK_WENT_BACK, Fault.UNCHAINED})
+
+
+_AT_ONCE = frozenset({Stream.AGENT_RUNS, Stream.TOOL_TRACE})
+"""Their times are those of the questions, several of which are asked at once."""
+
+
+class Finding(values.Value):
+    """Something that does not fit."""
+
+    fault: Fault
+    file: values.Line
+    line: int = 0
+    """Counted from 1; 0 where it is about the file."""
+    message: values.Text
+    """What it means."""
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether it proves nothing."""
+        return self.fault in WARNINGS
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A place in the chain that was noted elsewhere, and by whom."""
+
+    position: Position
+    where: str
+
+
+@dataclass(slots=True)
+class Verified:
+    """What came out for one stream."""
+
+    stream: Stream
+    files: int = 0
+    lines: int = 0
+    last: Position | None = None
+    anchors: int = 0
+    """How many places noted elsewhere agree."""
+    findings: list[Finding] = field(default_factory=list)
+    unlisted: int = 0
+    """How many more findings there are."""
+    heads: dict[str, Anchor] = field(default_factory=dict)
+    """The newest places of other streams that this one notes."""
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether nothing but warnings was found."""
+        return not self.unlisted and all(one.is_warning for one in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a line stands."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+class Verifier:
+    """Takes the files of one stream in order, and their lines in order."""
+
+    def __init__(self, stream: Stream, anchors: Iterable[Anchor] = ()) -> None:
+        self._found = Verified(stream=stream)
+        self._anchors: dict[int, list[Anchor]] = {}
+        for anchor in anchors:
+            self._anchors.setdefault(anchor.position.seq, []).append(anchor)
+        self._last: Position | None = None
+        self._last_place = Place("", 0)
+        self._last_at: datetime | None = None
+        self._near: OrderedDict[str, Place] = OrderedDict()
+        self._gaps: list[tuple[int, int, Place]] = []
+        self._file = ""
+        self._number: int | None = None
+        self._line = 0
+        self._unchained: tuple[Place, int] | None = None
+
+    @property
+    def stream(self) -> Stream:
+        """Which one it is."""
+        return self._found.stream
+
+    def begin(self, file: str, *, number: int | None) -> None:
+        """The next file: its name, and the number in it; None for the one that is written."""
+        self._file, self._line, self._number = file, 0, number
+        self._found.files += 1
+
+    def take(self, raw: bytes) -> None:
+        """The next line, its end included if it has one."""
+        self._line += 1
+        self._found.lines += 1
+        place = Place(self._file, self._line)
+        if not raw.endswith(b"\n"):
+            self._add(
+                Fault.TORN, place, "the line has no end: it was torn by a crash, is being written just now, or the file was cut there"
+            )
+            return
+        try:
+            line = chain.read(raw[:-1])
+        except chain.NotALineError as error:
+            self._not_a_line(place, str(error))
+            return
+        if not line.intact:
+            if line.reformatted:
+                self._add(Fault.REFORMATTED, place, "the content is what was written, but not its form; somebody has saved the file anew")
+            else:
+                self._add(
+                    Fault.CHANGED,
+                    place,
+                    f"line number {line.seq} was changed after it was written: it does not have the hash that it names",
+                )
+        if self._line == 1 and self._found.stream is not Stream.JOURNAL:
+            self._check_beginning(line, place)
+        self._place(line, place)
+        self._check_form(line, place)
+        self._check_anchors(line, place)
+
+    def finish(self) -> Verified:
+        """What came out."""
+        for first, last, place in self._gaps:
+            what = f"line number {first} is" if first == last else f"lines number {first} to {last} are"
+            self._add(Fault.REMOVED, place, f"{what} missing before this line")
+        if self._unchained is not None:
+            place, count = self._unchained
+            self._add(Fault.UNCHAINED, place, f"{count} lines from before there was a chain; nothing proves them")
+        for seq, anchors in self._anchors.items():
+            reached = self._last.seq if self._last else 0
+            if seq > reached:
+                who = _listed([one.where for one in anchors])
+                message = (
+                    f"the trail ends at line number {reached}, and {who} noted line number {seq}: the end was cut off or the trail replaced"
+                )
+                self._add(Fault.CUT_OFF, self._last_place, message)
+            elif not any(first <= seq <= last for first, last, _ in self._gaps):
+                message = f"{_listed([one.where for one in anchors])} noted line number {seq}, which is not there"
+                self._add(Fault.REMOVED, self._last_place, message)
+        self._found.last = self._last
+        return self._found
+
+    def missing_file(self, file: str, number: int) -> None:
+        """A file that the numbers of the others say there must be."""
+        self._add(Fault.MISSING_FILE, Place(file, 0), f"file number {number} of {self._found.stream} is missing; it was removed or renamed")
+
+    def no_files(self) -> None:
+        """There is no file at all."""
+        if self._anchors:
+            where = _listed([one.where for anchors in self._anchors.values() for one in anchors])
+            self._add(Fault.MISSING_FILE, Place(f"{self._found.stream}.jsonl", 0), f"the trail is missing, and {where} noted lines of it")
+            self._anchors.clear()
+
+    def empty_file(self, file: str) -> None:
+        """A file without a line that is not the one being written."""
+        self._add(Fault.EMPTY, Place(file, 0), "the file is empty; every file begins with a line that says which one it is")
+
+    def _add(self, fault: Fault, place: Place, message: str) -> None:
+        if len(self._found.findings) >= LISTED:
+            self._found.unlisted += 1
+            return
+        clipped = values.clip(message, values.TEXT_LIMIT)
+        self._found.findings.append(Finding(fault=fault, file=place.file, line=place.line, message=clipped))
+
+    def _not_a_line(self, place: Place, why: str) -> None:
+        if self._found.stream is Stream.JOURNAL and self._last is None and why.startswith("it has no place"):
+            first, count = self._unchained or (place, 0)
+            self._unchained = (first, count + 1)
+            return
+        self._add(Fault.FOREIGN, place, f"this is no line of the trail: {why}; it was added, or damaged beyond recognition")
+
+    def _check_beginning(self, line: chain.Line, place: Place) -> None:
+        """Every file says first which one it is."""
+        data = line.fields.get("data")
+        if line.fields.get("kind") != events.Kind.FILE_BEGUN or not isinstance(data, dict):
+            self._add(Fault.REMOVED, place, "the first line of the file, which says which file it is, is missing")
+            return
+        number = data.get("number")
+        if self._number is not None and number != self._number:
+            message = f"the file says that it is number {number}, and is called number {self._number}: it was renamed or swapped"
+            self._add(Fault.MISPLACED_FILE, place, message)
+
+    def _place(self, line: chain.Line, place: Place) -> None:
+        """Where it belongs by its number and by what it names as the line before."""
+        expected = self._last.seq + 1 if self._last else 1
+        if not line.intact and not line.reformatted:
+            # What it says of itself is worth nothing; it stands where it stands.
+            self._last, self._last_place = Position(seq=expected, hash=line.hash if _is_digest(line.hash) else chain.GENESIS), place
+            return
+        copy = self._near.get(line.hash)
+        self._remember(line.hash, place)
+        if line.seq == expected:
+            self._follow(line, place)
+        elif line.seq > expected:
+            self._gaps.append((expected, line.seq - 1, place))
+            self._go_on(line, place)
+        elif copy is not None:
+            self._add(Fault.DUPLICATED, place, f"line number {line.seq} stands here a second time; it is at {copy} already")
+        elif self._fill(line.seq):
+            self._add(
+                Fault.REORDERED,
+                place,
+                f"line number {line.seq} stands behind line number {expected - 1}: lines were put into another order",
+            )
+        else:
+            message = (
+                f"a second line number {line.seq} that is not the first one: a line was added, or parts of two trails were put together"
+            )
+            self._add(Fault.ADDED, place, message)
+
+    def _follow(self, line: chain.Line, place: Place) -> None:
+        before = self._last.hash if self._last else chain.GENESIS
+        if line.prev != before and not self._gaps_just_before(place):
+            if self._last is None:
+                message = "the first line names a line before it: what stood before was removed"
+            else:
+                message = f"it was written after another line than the one at {self._last_place}: that one was changed or replaced, and its hash made anew"
+            self._add(Fault.UNLINKED, place, message)
+        self._go_on(line, place)
+
+    def _gaps_just_before(self, place: Place) -> bool:
+        return bool(self._gaps) and self._gaps[-1][2] == place
+
+    def _go_on(self, line: chain.Line, place: Place) -> None:
+        self._last, self._last_place = line.position if _is_digest(line.hash) else Position(seq=line.seq, hash=chain.GENESIS), place
+
+    def _fill(self, seq: int) -> bool:
+        for number, (first, last, place) in enumerate(self._gaps):
+            if first <= seq <= last:
+                parts = [(first, seq - 1, place), (seq + 1, last, place)]
+                self._gaps[number : number + 1] = [part for part in parts if part[0] <= part[1]]
+                return True
+        return False
+
+    def _remember(self, own: str, place: Place) -> None:
+        self._near.setdefault(own, place)
+        while len(self._near) > NEAR:
+            self._near.popitem(last=False)
+
+    def _check_form(self, line: chain.Line, place: Place) -> None:
+        fields = line.fields
+        if self._found.stream is Stream.JOURNAL or not (line.intact or line.reformatted):
+            return
+        if fields.get("stream") != self._found.stream:
+            message = f"it is a line of {fields.get('stream')!s:.40}, not of {self._found.stream}: files were swapped or lines put in"
+            self._add(Fault.MISPLACED_FILE, place, message)
+            return
+        if fields.get("v") != events.VERSION or fields.get("kind") not in set(events.Kind):
+            self._add(Fault.UNKNOWN_FORM, place, "this version of the program does not know lines of that version or kind; use a newer one")
+            return
+        self._check_clock(fields.get("at"), place)
+        self._note_heads(fields.get("heads"), line)
+
+    def _check_clock(self, text: object, place: Place) -> None:
+        try:
+            at = datetime.fromisoformat(str(text))
+        except ValueError:
+            at = None
+        if at is None or at.tzinfo is None:
+            self._add(Fault.UNKNOWN_FORM, place, "its time cannot be read")
+            return
+        if self._last_at is not None and at < self._last_at and self._found.stream not in _AT_ONCE:
+            back = (self._last_at - at).total_seconds()
+            if back > 1:
+                self._add(Fault.CLOCK_WENT_BACK, place, f"its time is {back:.0f} s before that of the line before")
+        self._last_at = at
+
+    def _note_heads(self, heads: object, line: chain.Line) -> None:
+        if not isinstance(heads, Mapping):
+            return
+        for name, position in heads.items():
+            try:
+                noted = Position.model_validate(position)
+            except ValidationError:
+                continue
+            self._found.heads[str(name)] = Anchor(noted, f"decision number {line.seq} of {self._found.stream}")
+
+    def _check_anchors(self, line: chain.Line, place: Place) -> None:
+        for anchor in self._anchors.pop(line.seq, ()):
+            if anchor.position.hash == line.hash and line.intact:
+                self._found.anchors += 1
+            elif anchor.position.hash != line.hash:
+                message = f"{anchor.where} noted another line number {line.seq}: the trail was written anew up to here or further"
+                self._add(Fault.REWRITTEN, place, message)
+
+
+def _is_digest(text: str) -> bool:
+    return len(text) == len(chain.GENESIS) and text.startswith("sha256:") and all(one in "0123456789abcdef" for one in text[7:])
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,0 +1,244 @@
+"""Publishing: every line at least once, in order, through crashes, rotations and a store that fails in every way."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from safety_governor.adapters.audit.outbox import CURSOR, SET_ASIDE, Outbox
+from safety_governor.adapters.audit.trail import Trail
+from safety_governor.domain import errors
+from safety_governor.domain.audit.documents import Index, Record
+from safety_governor.pipeline import publishing
+from support import trails
+from support.fakes import NOON, FakeClock, in_fake_time
+
+
+class FakeRecords:
+    """A store that keeps what is created once, and fails as it is told to."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str], Record] = {}
+        self.repeated = 0
+        self.calls = 0
+        self.failures: list[Exception] = []
+        self.poison: set[str] = set()
+
+    async def write(self, records: Sequence[Record]) -> Mapping[str, str]:
+        self.calls += 1
+        if self.failures:
+            raise self.failures.pop(0)
+        for one in records:
+            at = (one.index.value, one.id)
+            if one.id in self.poison:
+                continue
+            before = self.kept.get(at)
+            if before is not None:
+                self.repeated += 1
+                if one.version is None:
+                    assert before.document == one.document
+                    continue
+                if before.version is not None and before.version >= one.version:
+                    continue
+            self.kept[at] = one
+        return {one.id: "400 mapper_parsing_exception" for one in records if one.id in self.poison}
+
+    def ids(self, index: Index = Index.WORKFLOW_EVENTS) -> list[str]:
+        return [identifier for kind, identifier in self.kept if kind == index]
+
+
+def publish_all(folder: Path, records: FakeRecords, *, batch: int = 7) -> list[int]:
+    """Until nothing is left; how much was left after each batch."""
+    left: list[int] = []
+
+    async def main() -> None:
+        outbox = Outbox(folder)
+        publisher = publishing.Publisher(outbox=outbox, records=records, on_backlog=left.append, batch=batch)
+        try:
+            while await publisher.publish():
+                pass
+        finally:
+            outbox.close()
+
+    asyncio.run(main())
+    return left
+
+
+def test_every_event_is_published_once_over_all_files_and_processes(tmp_path: Path) -> None:
+    records = FakeRecords()
+    expected = []
+    for start in (0, 40, 80):
+        happened = [trails.an_event(number) for number in range(start, start + 40)]
+        expected += [one.id for one in happened]
+        trails.write(tmp_path, *happened)
+        left = publish_all(tmp_path, records)
+        assert left[-1] == 0
+    assert records.ids() == expected
+    assert records.repeated == 0
+    assert len(records.ids(Index.INCIDENTS)) == 120
+
+
+def test_what_is_written_while_it_is_published_is_published_as_well(tmp_path: Path) -> None:
+    records = FakeRecords()
+
+    async def main() -> None:
+        trail, outbox = Trail.open(tmp_path, now=lambda: NOON, limit=trails.SMALL), Outbox(tmp_path)
+        publisher = publishing.Publisher(outbox=outbox, records=records, batch=3)
+        for number in range(60):
+            await trail.append([trails.an_event(number)])
+            await publisher.publish()
+        while await publisher.publish():
+            pass
+        trail.close()
+        outbox.close()
+
+    asyncio.run(main())
+    assert records.ids() == [trails.an_event(number).id for number in range(60)]
+
+
+@pytest.mark.parametrize("crash", ["before the write", "between write and cursor"])
+def test_crash_loses_nothing_and_repeats_under_the_same_ids(tmp_path: Path, crash: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    trails.write(tmp_path, *(trails.an_event(number) for number in range(30)))
+    records = FakeRecords()
+    with monkeypatch.context() as patched:
+        if crash == "before the write":
+            records.failures = [RuntimeError("killed")]
+        else:
+
+            async def killed(self: Outbox, seq: int) -> None:
+                raise RuntimeError("killed")
+
+            patched.setattr(Outbox, "done", killed)
+        with pytest.raises(RuntimeError, match="killed"):
+            publish_all(tmp_path, records)
+    publish_all(tmp_path, records)
+    assert sorted(records.ids()) == sorted(trails.an_event(number).id for number in range(30))
+    assert (records.repeated > 0) == (crash == "between write and cursor")
+
+
+def test_poison_is_set_aside_and_the_others_go_on(tmp_path: Path) -> None:
+    happened = [trails.an_event(number) for number in range(10)]
+    trails.write(tmp_path, *happened)
+    records = FakeRecords()
+    records.poison = {happened[4].id}
+    with capture_logs() as logged:
+        publish_all(tmp_path, records)
+    assert records.ids() == [one.id for one in happened if one is not happened[4]]
+    aside = (tmp_path / SET_ASIDE).read_text()
+    assert aside.count("\n") == 1
+    assert happened[4].id in aside
+    assert [one["id"] for one in logged if "set aside" in one["event"]] == [happened[4].id]
+
+
+@pytest.mark.parametrize("cursor", [b"", b"{", b'{"seq":"x"}', b'{"seq":99999}', b'{"v":1,"seq":-4}'])
+def test_cursor_that_makes_no_sense_publishes_all_again(tmp_path: Path, cursor: bytes) -> None:
+    trails.write(tmp_path, *(trails.an_event(number) for number in range(10)))
+    records = FakeRecords()
+    publish_all(tmp_path, records)
+    (tmp_path / CURSOR).write_bytes(cursor)
+    with capture_logs():
+        publish_all(tmp_path, records)
+    assert len(records.ids()) == 10
+    assert records.repeated > 0
+
+
+def test_torn_end_is_left_until_it_is_whole(tmp_path: Path) -> None:
+    trails.write(tmp_path, trails.an_event(1), trails.an_event(2), limit=1_000_000)
+    path = tmp_path / "workflow_events.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20])
+    records = FakeRecords()
+    publish_all(tmp_path, records)
+    assert records.ids() == [trails.an_event(1).id]
+    path.write_bytes(whole)
+    publish_all(tmp_path, records)
+    assert records.ids() == [trails.an_event(1).id, trails.an_event(2).id]
+
+
+class MemoryOutbox:
+    """The same contract without a disk, so that time can be told to pass."""
+
+    def __init__(self, lines: int) -> None:
+        self.lines: list[Mapping[str, object]] = [
+            {
+                "seq": number,
+                "hash": f"h{number}",
+                "id": f"{number:032x}",
+                "kind": "Reported",
+                "at": "2026-03-01T12:00:00Z",
+                "incident": "shop/slow",
+                "uid": "1",
+                "data": {"service": "payments", "severity": "low"},
+            }
+            for number in range(1, lines + 1)
+        ]
+        self.published = 0
+        self.aside: list[str] = []
+
+    async def next(self, limit: int) -> Sequence[Mapping[str, object]]:
+        return self.lines[self.published : self.published + limit]
+
+    async def done(self, seq: int) -> None:
+        self.published = seq
+
+    async def set_aside(self, record: Record, why: str) -> None:
+        self.aside.append(record.id)
+
+    async def backlog(self) -> int:
+        return len(self.lines) - self.published
+
+
+def run(clock: FakeClock, outbox: MemoryOutbox, records: FakeRecords, *, seconds: float) -> list[int]:
+    left: list[int] = []
+
+    async def main() -> None:
+        publisher = publishing.Publisher(outbox=outbox, records=records, on_backlog=left.append, batch=10)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(publisher.keep_publishing(), timeout=seconds)
+
+    with capture_logs():
+        in_fake_time(clock, main())
+    return left
+
+
+def test_pauses_grow_while_the_store_does_not_answer_and_nothing_is_lost() -> None:
+    outbox, records = MemoryOutbox(25), FakeRecords()
+    records.failures = [errors.KnowledgeUnavailableError("down")] * 1000
+    left = run(FakeClock(), outbox, records, seconds=600)
+    # 1, 2, 4, 8, 16, 32, then once a minute.
+    assert 14 <= records.calls <= 16
+    assert set(left) == {25}
+    records.failures = []
+    left = run(FakeClock(), outbox, records, seconds=5)
+    assert left[-1] == 0
+    assert len(records.ids()) == 25
+
+
+@pytest.mark.parametrize("error", [errors.ConfigurationError("401"), ZeroDivisionError("a bug")])
+def test_refusal_of_everything_sets_nothing_aside(error: Exception) -> None:
+    outbox, records = MemoryOutbox(25), FakeRecords()
+    records.failures = [error] * 2
+    run(FakeClock(), outbox, records, seconds=110)
+    assert (records.calls, outbox.aside, outbox.published) == (2, [], 0)
+    run(FakeClock(), outbox, records, seconds=110)
+    assert (outbox.aside, outbox.published) == ([], 25)
+
+
+def test_line_without_a_form_is_passed_over_and_does_not_block() -> None:
+    outbox, records = MemoryOutbox(5), FakeRecords()
+    outbox.lines[2] = {**outbox.lines[2], "kind": "Claimed", "data": {}}
+    run(FakeClock(), outbox, records, seconds=3)
+    assert outbox.published == 5
+    assert len(records.ids()) == 4
+
+
+def test_later_state_of_an_incident_wins() -> None:
+    outbox, records = MemoryOutbox(2), FakeRecords()
+    known = {"service": "payments", "severity": "low", "summary": "slow", "decision": "execute"}
+    outbox.lines[0] = {**outbox.lines[0], "kind": "Gated", "data": known}
+    outbox.lines[1] = {**outbox.lines[1], "kind": "Ended", "data": {**known, "phase": "Resolved", "message": "all good"}}
+    run(FakeClock(), outbox, records, seconds=3)
+    (kept,) = (one for (index, _), one in records.kept.items() if index == Index.INCIDENTS)
+    assert (kept.id, kept.version, kept.document["phase"]) == ("1", 2, "Resolved")

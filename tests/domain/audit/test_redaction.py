@@ -1,0 +1,72 @@
+"""Secrets never reach the trail, and what is no secret stays as it is."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from safety_governor.domain.audit import redaction
+
+SECRETS = [
+    ("password=hunter2hunter2", "hunter2hunter2"),
+    ("PGPASSWORD: s3cr3tpw", "s3cr3tpw"),
+    ('{"password": "hunter2hunter2"}', "hunter2hunter2"),
+    ("DB_PASSWD='abcd1234'", "abcd1234"),
+    ("api_key=0123456789abcdef", "0123456789abcdef"),
+    ("X-Api-Key: 0123456789abcdef", "0123456789abcdef"),
+    ("client_secret=abcdefgh", "abcdefgh"),
+    ("AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG", "wJalrXUtnFEMI"),
+    ("key AKIAIOSFODNN7EXAMPLE is used", "AKIAIOSFODNN7EXAMPLE"),
+    ("Authorization: Bearer abcdefghijklmnop.qrst", "abcdefghijklmnop"),
+    ("Authorization: ApiKey VnVhQ2ZHY0JDZGJrU", "VnVhQ2ZHY0JDZGJrU"),
+    ("Authorization: Basic dXNlcjpwYXNzd29yZA==", "dXNlcjpwYXNzd29yZA"),
+    ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl", "eyJzdWIiOiIxMjM0In0"),
+    ("posted with xoxb-123456789012-abcdefghijkl", "xoxb-123456789012"),
+    ("xapp-1-A012-345-abcdef", "A012-345"),
+    ("ghp_abcdefghijklmnopqrstuvwxyz0123456789", "abcdefghijklmnop"),
+    ("github_pat_11ABCDEFG0abcdefghijkl_mnop", "11ABCDEFG0"),
+    ("glpat-abcdefghijklmnopqrst", "abcdefghijkl"),
+    ("sk-proj-abcdefghijklmnopqrstuv", "abcdefghijkl"),
+    ("AIzaSyA-abcdefghijklmnopqrstuvwxyz01234", "abcdefghijkl"),
+    ("sk_live_abcdefghijklmnop1234", "abcdefghijkl"),
+    ("postgres://app:hunter2@db:5432/shop", "hunter2"),
+    ("https://user:pa55w0rd@example.org/x", "pa55w0rd"),
+    ("-----BEGIN RSA PRIVATE KEY-----\nMIIEow\n-----END RSA PRIVATE KEY-----", "MIIEow"),
+    ("-----BEGIN PRIVATE KEY-----\nMIIEow (cut off", "MIIEow"),
+]
+
+HARMLESS = [
+    "the token has expired",
+    "password: missing",
+    "secret: unknown",
+    "sha256:" + "a" * 64,
+    "Deployment/payments has 3 of 3 replicas",
+    "https://runbooks.example.org/payments?page=2",
+    "connection pool exhausted at 10:32:07",
+    "the bearer of bad news",
+    "restart-payments",
+]
+
+
+@pytest.mark.parametrize(("text", "secret"), SECRETS, ids=[text[:20] for text, _ in SECRETS])
+def test_secret_is_redacted(text: str, secret: str) -> None:
+    found = redaction.redacted(f"before {text} after")
+    assert secret not in found
+    assert "[redacted" in found
+    assert found.startswith("before ")
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert redaction.redacted(text) == text
+
+
+def test_a_field_named_like_a_secret_holds_none_at_any_depth() -> None:
+    assert redaction.without_secrets({"data": [{"apiKey": "0123", "password": "hunter2", "count": 3, "token": ""}]}) == {
+        "data": [{"apiKey": "[redacted]", "password": "[redacted]", "count": 3, "token": ""}]
+    }
+
+
+@given(st.text(max_size=300))
+def test_redacting_twice_changes_nothing(text: str) -> None:
+    once = redaction.redacted(text)
+    assert redaction.redacted(once) == once
