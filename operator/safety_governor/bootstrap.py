@@ -1,7 +1,7 @@
 """The composition root: the only place that knows which adapter serves which port."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,14 +13,27 @@ from safety_governor import sources
 from safety_governor.adapters import assumed, clock, document_files, offline, webhooks
 from safety_governor.adapters.audit import reading as trails
 from safety_governor.adapters.audit.late import LateRecords
-from safety_governor.adapters.elasticsearch import Loader
+from safety_governor.adapters.audit.outbox import Outbox
+from safety_governor.adapters.elasticsearch import Loader, Records
 from safety_governor.adapters.embedded import EmbeddedKnowledge
 from safety_governor.adapters.kubernetes import actuator, api, approval_guard, guardrails, incidents, lease, preflight, workloads
 from safety_governor.adapters.kubernetes import desk as desks
 from safety_governor.api import v1alpha1
 from safety_governor.domain import checks, facts, verification
 from safety_governor.domain.documents import Document
-from safety_governor.pipeline import actuation, agent_runs, attendant, auditing, display, guarding, ports, profiling, register, runner
+from safety_governor.pipeline import (
+    actuation,
+    agent_runs,
+    attendant,
+    auditing,
+    display,
+    guarding,
+    ports,
+    profiling,
+    publishing,
+    register,
+    runner,
+)
 from safety_governor.pipeline.stages import approve, claim, compress, execute, gate, plan, stress, verify
 from safety_governor.settings import Settings
 
@@ -31,17 +44,21 @@ class Operator:
 
     attendant: attendant.Attendant
     lease: lease.Lease
-    guard: approval_guard.ApprovalGuard
     credentials: Callable[[], Awaitable[api.Credentials]]
     prepare: Callable[[], Awaitable[None]]
     """To be awaited when the Lease is won and before the first incident is attended."""
-    display: display.Display
-    records: LateRecords
+    chores: Mapping[str, Callable[[], Coroutine[None, None, None]]]
+    """What goes on beside the incidents, by what it is for; none of them returns before it is cancelled."""
 
 
 @asynccontextmanager
 async def operator(
-    settings: Settings, *, kubeconfig: str | None, on_guard: Callable[[bool], None], on_end: Callable[[str], None]
+    settings: Settings,
+    *,
+    kubeconfig: str | None,
+    on_guard: Callable[[bool], None],
+    on_end: Callable[[str], None],
+    on_unpublished: Callable[[int], None],
 ) -> AsyncIterator[Operator]:
     """Connect, check what must be in place, and wire the pipeline. Raises ConfigurationError with all that is missing."""
     async with AsyncExitStack() as stack:
@@ -87,6 +104,9 @@ async def operator(
             clock=time,
         )
 
+        shown = display.Display(policies=policies, past=past, ceilings=settings.ceilings, clock=time)
+        publisher = await stack.enter_async_context(_publisher(settings, on_backlog=on_unpublished))
+
         async def prepare() -> None:
             await record.open()
             for incident in await stored.list_all():
@@ -110,12 +130,29 @@ async def operator(
                 patience=settings.patience,
             ),
             lease=leadership,
-            guard=guard,
             credentials=connection.credentials,
             prepare=prepare,
-            records=record,
-            display=display.Display(policies=policies, past=past, ceilings=settings.ceilings, clock=time),
+            chores={
+                "prove the approval guard": guard.keep_proving,
+                "show how the namespaces stand": shown.keep_showing,
+                "write what the audit trail lacks": record.keep_settling,
+                **({"publish the audit trail": publisher.keep_publishing} if publisher is not None else {}),
+            },
         )
+
+
+@asynccontextmanager
+async def _publisher(settings: Settings, *, on_backlog: Callable[[int], None]) -> AsyncIterator[publishing.Publisher | None]:
+    """Copies the audit trail to where people search; None where there is no such place."""
+    if not settings.elasticsearch.configured:
+        yield None
+        return
+    records = Records.connect(settings.elasticsearch)
+    try:
+        with contextlib.closing(Outbox(settings.audit)) as outbox:
+            yield publishing.Publisher(outbox=outbox, records=records, on_backlog=on_backlog)
+    finally:
+        await records.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,11 +4,12 @@ Nothing here decides, and nothing here can touch a cluster.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 
 from safety_governor.adapters import clock
+from safety_governor.adapters.audit.trail import Trail
 from safety_governor.adapters.elasticsearch import ElasticsearchKnowledge
 from safety_governor.adapters.embedded import EmbeddedKnowledge
 from safety_governor.adapters.scores.kept import KeptScores
@@ -53,6 +54,16 @@ async def scores(
     finally:
         if kept is not None:
             await kept.aclose()
+
+
+@contextmanager
+def tool_trail(settings: Settings) -> Iterator[ports.Trail]:
+    """The trail of the calls of tools, which the process that serves them writes. Raises ConfigurationError."""
+    trail = Trail.open(settings.mcp_audit, now=now, limit=settings.audit_file_bytes)
+    try:
+        yield trail
+    finally:
+        trail.close()
 
 
 def _kept(settings: Settings, *, complain: Callable[[str], None], ask_again: bool, from_services: bool) -> KeptScores | None:

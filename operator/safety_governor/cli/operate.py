@@ -2,8 +2,7 @@
 
 import structlog
 
-from safety_governor import __version__, bootstrap
-from safety_governor.cli import logs
+from safety_governor import __version__, bootstrap, logs
 from safety_governor.domain import errors
 from safety_governor.handlers import metrics, process
 from safety_governor.settings import Settings
@@ -18,17 +17,19 @@ async def run(settings: Settings, *, kubeconfig: str | None) -> int:
     log.info("starting", version=__version__, store=str(settings.store), namespace=settings.watch_namespace or "all")
     try:
         figures = metrics.Metrics()
-        async with bootstrap.operator(settings, kubeconfig=kubeconfig, on_guard=figures.set_guard_ready, on_end=figures.count_end) as parts:
+        async with bootstrap.operator(
+            settings,
+            kubeconfig=kubeconfig,
+            on_guard=figures.set_guard_ready,
+            on_end=figures.count_end,
+            on_unpublished=figures.set_unpublished,
+        ) as parts:
             return await process.run(
                 attend=parts.attendant.attend,
                 lease=parts.lease,
                 metrics=figures,
                 prepare=parts.prepare,
-                chores={
-                    "prove the approval guard": parts.guard.keep_proving,
-                    "show how the namespaces stand": parts.display.keep_showing,
-                    "write what the audit trail lacks": parts.records.keep_settling,
-                },
+                chores=parts.chores,
                 credentials=parts.credentials,
                 namespace=settings.watch_namespace,
                 health_address=settings.health_address,

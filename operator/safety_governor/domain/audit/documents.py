@@ -1,5 +1,7 @@
 """What of an event is published: documents for the indices `workflow_events`, `action_executions` and `incidents`.
 
+Copies for searching and for dashboards, never read back for a decision. Like all index documents they are snake_case.
+
 The types here are what a mapping of those indices has to take; a document has no other fields.
 """
 
@@ -140,5 +142,5 @@ _SHARED = ("service", "severity", "decision", "phase", "planDigest", "confidence
 
 
 def _plain(document: values.Value) -> dict[str, JsonValue]:
-    plain: dict[str, JsonValue] = document.model_dump(mode="json", exclude_none=True)
+    plain: dict[str, JsonValue] = document.model_dump(mode="json", by_alias=False, exclude_none=True)
     return {name: value for name, value in plain.items() if value != ""}

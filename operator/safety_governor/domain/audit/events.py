@@ -298,6 +298,8 @@ class ToolCalled(values.Value):
     tool: values.Word
     caller: values.Line
     """Who called: the agent's backend, or the owner of a token."""
+    run: values.Line = ""
+    """The agent's run, as the caller names it."""
     arguments: values.Digest
     """Digest of what was asked."""
     documents: tuple[values.DocumentId, ...] = Field(default=(), max_length=256)

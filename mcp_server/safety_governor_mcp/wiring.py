@@ -1,0 +1,103 @@
+"""Which store, which services and which trail the tools work with, and how they are served."""
+
+import asyncio
+import contextlib
+import itertools
+
+import pydantic
+import structlog
+
+from safety_governor import logs, sources
+from safety_governor.domain import errors
+from safety_governor.domain.audit import events
+from safety_governor.pipeline import ports
+from safety_governor.settings import Settings
+from safety_governor_mcp import attending, figures, http, server, trace
+from safety_governor_mcp.tools.knowledge import KnowledgeTools
+from safety_governor_mcp.tools.reliability import ReliabilityTools
+
+READY_WITHIN = 3.0
+"""Seconds that the store may take to show that it can be read."""
+
+_log = structlog.get_logger()
+
+
+async def run(*, over_http: bool, address: str | None) -> None:
+    """Serve until told to stop, or until standard input ends. Raises ConfigurationError with what is missing."""
+    settings = _settings(address)
+    logs.configure(log_format=settings.log_format, level=settings.log_level)
+    # Before anything is opened: who may not be served finds out at once.
+    auth = http.auth(settings.mcp) if over_http else None
+    counted = figures.Figures()
+    async with contextlib.AsyncExitStack() as stack:
+        knowledge = await stack.enter_async_context(sources.knowledge(settings))
+        services = await stack.enter_async_context(sources.scores(settings, complain=_log.warning, from_services=True))
+        trail = stack.enter_context(sources.tool_trail(settings))
+        built = server.build(
+            KnowledgeTools(knowledge, source=_store(settings), now=sources.now),
+            ReliabilityTools(services, now=sources.now),
+            attending=attending.Attending(
+                traced=Trailed(trail),
+                counted=counted,
+                now=sources.now,
+                over_http=over_http,
+                calls_per_minute=settings.mcp.calls_per_minute,
+            ),
+            auth=auth,
+        )
+        if not over_http:
+            await built.run_stdio_async(show_banner=False, stateless=True)
+            return
+        app = http.application(built, settings=settings.mcp, figures=counted, is_ready=lambda: _doubt(knowledge))
+        who = "whoever has a token" if auth is not None else "everybody on this machine, as no tokens are configured"
+        _log.info("serving eight tools", url=f"http://{settings.mcp.address}{http.PATH}", to=who, store=_store(settings))
+        await http.serve(app, address=settings.mcp.address)
+
+
+class Trailed:
+    """The trail of tool calls, as the audit trail keeps events."""
+
+    def __init__(self, trail: ports.Trail) -> None:
+        self._trail = trail
+        self._numbers = itertools.count()
+
+    def record(self, call: trace.Call) -> None:
+        """Written soon; nobody waits for it."""
+        called = events.ToolCalled(
+            tool=call.tool,
+            caller=call.caller,
+            run=call.run,
+            arguments=call.arguments,
+            documents=call.documents,
+            milliseconds=call.milliseconds,
+            problem=call.problem,
+        )
+        # Two calls of one moment are two calls.
+        self._trail.note(events.happened(called, at=call.at, once=(call.caller, call.at.isoformat(), str(next(self._numbers)))))
+
+
+def _settings(address: str | None) -> Settings:
+    try:
+        settings = Settings()
+    except pydantic.ValidationError as error:
+        told = "; ".join(f"{'__'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors(include_input=False))
+        raise errors.ConfigurationError(f"settings (environment variables GOVERNOR_*): {told}") from error
+    if address is None:
+        return settings
+    return settings.model_copy(update={"mcp": settings.mcp.model_copy(update={"address": address})})
+
+
+def _store(settings: Settings) -> str:
+    return "elasticsearch" if settings.elasticsearch.configured else f"embedded store {settings.store.name}"
+
+
+async def _doubt(knowledge: ports.Knowledge) -> str:
+    """Why the store cannot be read now; empty when it can."""
+    try:
+        async with asyncio.timeout(READY_WITHIN):
+            await knowledge.fetch_policies(service="*")
+    except errors.GovernorError as error:
+        return str(error)
+    except TimeoutError:
+        return f"the store does not answer within {READY_WITHIN:.0f} s"
+    return ""
