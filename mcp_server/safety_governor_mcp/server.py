@@ -8,6 +8,7 @@ from fastmcp.server.auth import AuthProvider
 
 from safety_governor import __version__
 from safety_governor_mcp.attending import Attending
+from safety_governor_mcp.stdio import StdioServer
 from safety_governor_mcp.tools.knowledge import KnowledgeTools
 from safety_governor_mcp.tools.reliability import ReliabilityTools
 
@@ -26,7 +27,7 @@ def build(knowledge: KnowledgeTools, reliability: ReliabilityTools, *, attending
     """The server with its eight tools."""
     # What is wrong with a call is told to the caller; the log is for whoever runs the server.
     logging.getLogger("fastmcp").setLevel(logging.ERROR)
-    server = FastMCP(NAME, instructions=INSTRUCTIONS, version=__version__, auth=auth, middleware=[attending], mask_error_details=True)
+    server = StdioServer(NAME, instructions=INSTRUCTIONS, version=__version__, auth=auth, middleware=[attending], mask_error_details=True)
     for tool in (
         knowledge.search_runbooks,
         knowledge.search_evidence,

@@ -46,7 +46,7 @@ async def run(*, over_http: bool, address: str | None) -> None:
             auth=auth,
         )
         if not over_http:
-            await built.run_stdio_async(show_banner=False, stateless=True)
+            await built.run_stdio_async()
             return
         app = http.application(built, settings=settings.mcp, figures=counted, is_ready=lambda: _doubt(knowledge))
         who = "whoever has a token" if auth is not None else "everybody on this machine, as no tokens are configured"

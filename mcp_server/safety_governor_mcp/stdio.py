@@ -1,0 +1,94 @@
+"""Over standard input and output: also for who asks without saying hello, and goes away after the question.
+
+`echo '{"jsonrpc":"2.0","id":1,"method":"tools/list"}' | safety-governor mcp` is how people find out what there is. The protocol wants a
+handshake first, so it is made for them; and answers are finished although the input has ended.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import mcp_types
+from fastmcp import FastMCP
+from fastmcp.server.context import reset_transport, set_transport
+from mcp.server.stdio import stdio_server
+from mcp.shared.message import SessionMessage
+
+from safety_governor_mcp import limits
+
+_HELLO = "safety-governor-hello"
+_ENVELOPE = "io.modelcontextprotocol/"
+"""Requests of the protocol without handshakes carry keys that begin so."""
+
+
+class StdioServer(FastMCP[Any]):
+    """The server, greeting for who does not."""
+
+    async def run_stdio_async(self, show_banner: bool = False, log_level: str | None = None, stateless: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Until the input has ended and everything is answered."""
+        del show_banner, log_level, stateless
+        transport = set_transport("stdio")
+        try:
+            async with self._lifespan_manager(), stdio_server() as (read, write), _polite(read, write) as (heard, said):
+                await self._mcp_server.run(heard, said, self._mcp_server.create_initialization_options())
+        finally:
+            reset_transport(transport)
+
+
+@asynccontextmanager
+async def _polite(read: Any, write: Any) -> AsyncIterator[tuple[Any, Any]]:  # noqa: ANN401 - streams of the SDK
+    """The streams, with a handshake in front where there is none, and open until everything is answered."""
+    hear, heard = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+    said, say = anyio.create_memory_object_stream[SessionMessage](0)
+    asked: set[str | int] = set()
+    answered = anyio.Event()
+
+    async def listen() -> None:
+        nonlocal answered
+        async with hear:
+            is_first = True
+            async for item in read:
+                message = item.message if isinstance(item, SessionMessage) else None
+                if is_first and isinstance(message, mcp_types.JSONRPCRequest) and not _greets(message):
+                    for one in _hello():
+                        await hear.send(SessionMessage(one))
+                is_first = False
+                if isinstance(message, mcp_types.JSONRPCRequest):
+                    asked.add(message.id)
+                await hear.send(item)
+            while asked:
+                answered = anyio.Event()
+                with anyio.move_on_after(limits.PATIENCE.total_seconds()) as waited:
+                    await answered.wait()
+                if waited.cancelled_caught:
+                    return
+
+    async def speak() -> None:
+        async with say:
+            async for item in say:
+                identifier = getattr(item.message, "id", None)
+                if identifier == _HELLO:
+                    continue
+                await write.send(item)
+                asked.discard(identifier)
+                answered.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(listen)
+        tasks.start_soon(speak)
+        async with heard, said:
+            yield heard, said
+
+
+def _greets(message: mcp_types.JSONRPCRequest) -> bool:
+    meta = (message.params or {}).get("_meta") or {}
+    return message.method == "initialize" or any(str(key).startswith(_ENVELOPE) for key in meta)
+
+
+def _hello() -> list[mcp_types.JSONRPCRequest | mcp_types.JSONRPCNotification]:
+    params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "nobody", "version": "0"}}
+    return [
+        mcp_types.JSONRPCRequest(jsonrpc="2.0", id=_HELLO, method="initialize", params=params),
+        mcp_types.JSONRPCNotification(jsonrpc="2.0", method="notifications/initialized"),
+    ]
