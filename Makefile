@@ -1,4 +1,4 @@
-# Everything that a bare machine with Python >= 3.11, Go and a JDK needs. `make demo` and `make test` build what is missing.
+# Everything that a bare machine with Python >= 3.11, Go, Maven and a JDK >= 21 needs. `make demo` and `make test` build what is missing.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,19 +6,19 @@ BIN := $(VENV)/bin
 WORKERS ?= 3
 RUN := PYTHONPATH=tests $(BIN)/python
 
-.PHONY: help demo test crashes lint types cluster crds schemas tampering servers benchmarks clean
+.PHONY: help demo test crashes lint types cluster crds schemas tampering servers elasticsearch benchmarks clean
 
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/ready servers ## The whole path on a real API server: incidents in, decisions out, people approve
 	@$(RUN) -m demo $(ARGS)
 
-test: lint types servers ## Everything, the real API server included
+test: lint types servers elasticsearch ## Everything, the real API server included
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
-crashes: $(VENV)/ready servers ## Kill the operator before and after every request of every kind of action, and print the table
-	$(BIN)/python -m pytest -n $(WORKERS) tests/e2e/test_crash.py --every-instant $(ARGS)
+crashes: $(VENV)/ready servers ## Kill the operator at every instant, take the cluster away in every way, and print the table
+	$(BIN)/python -m pytest -n $(WORKERS) tests/e2e/test_crash.py tests/e2e/test_faults.py --thorough $(ARGS)
 
 lint: $(VENV)/ready ## Style and the import contract
 	$(BIN)/ruff check .
@@ -42,6 +42,9 @@ tampering: $(VENV)/ready ## Tamper with an audit trail in every way we know, and
 
 servers: $(VENV)/ready ## Build etcd, kube-apiserver and the others once, into the user cache
 	@$(RUN) -m testbed.binaries > /dev/null
+
+elasticsearch: $(VENV)/ready ## Fetch Elasticsearch once, into the user cache
+	@$(RUN) -m testbed.elasticsearch > /dev/null
 
 benchmarks: $(VENV)/ready ## Figures as ratios within one run
 	@for file in tests/benchmarks/*.py; do $(RUN) $$file || exit 1; done

@@ -7,16 +7,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import structlog
+
+from safety_governor import sources
 from safety_governor.adapters import assumed, clock, document_files, offline, webhooks
 from safety_governor.adapters.audit import reading as trails
 from safety_governor.adapters.audit.late import LateRecords
+from safety_governor.adapters.elasticsearch import Loader
 from safety_governor.adapters.embedded import EmbeddedKnowledge
 from safety_governor.adapters.kubernetes import actuator, api, approval_guard, guardrails, incidents, lease, preflight, workloads
 from safety_governor.adapters.kubernetes import desk as desks
 from safety_governor.api import v1alpha1
 from safety_governor.domain import checks, facts, verification
 from safety_governor.domain.documents import Document
-from safety_governor.pipeline import actuation, agent_runs, attendant, auditing, display, guarding, ports, register, runner
+from safety_governor.pipeline import actuation, agent_runs, attendant, auditing, display, guarding, ports, profiling, register, runner
 from safety_governor.pipeline.stages import approve, claim, compress, execute, gate, plan, stress, verify
 from safety_governor.settings import Settings
 
@@ -44,8 +48,7 @@ async def operator(
         connection = await api.Api.connect(kubeconfig=kubeconfig)
         stack.push_async_callback(connection.close)
         await preflight.check(connection, lease_namespace=settings.namespace)
-        knowledge = EmbeddedKnowledge.open(settings.store)
-        stack.callback(knowledge.close)
+        knowledge = await stack.enter_async_context(sources.knowledge(settings))
         time = clock.SystemClock()
         leadership = lease.Lease(
             connection,
@@ -63,6 +66,8 @@ async def operator(
         past = register.Register()
         stored = incidents.ClusterIncidents(connection, reporter=settings.identity, namespace=settings.watch_namespace)
         policies = guardrails.ClusterGuardrails(connection, namespace=settings.watch_namespace)
+        complain = structlog.get_logger().warning
+        kept = await stack.enter_async_context(sources.scores(settings, complain=complain)) if settings.agent_model else None
         outside = _Outside(
             targets=workloads.ClusterWorkloads(connection),
             actuator=actuation.Actuation(
@@ -72,6 +77,7 @@ async def operator(
             fence=leadership,
             guard=guard,
             journal=record,
+            scores=kept,
         )
         judgements = auditing.Judgements()
         chronicler = auditing.Chronicler(record, clock=time, judgements=judgements)
@@ -122,6 +128,7 @@ class _Outside:
     fence: ports.Fence
     guard: ports.ApprovalGuard
     journal: ports.Journal
+    scores: ports.Scores | None = None
 
 
 def _stages(
@@ -133,14 +140,14 @@ def _stages(
     past: register.Register,
     on_judged: Callable[[facts.Facts, checks.Thresholds], None] = lambda *_: None,
 ) -> runner.Stages:
-    guard = guarding.Guarding(
-        rails=outside.rails, actuator=outside.actuator, past=past, ceilings=settings.ceilings, own_namespace=settings.namespace
-    )
     watch = verification.Watch(
         timeout_seconds=int(settings.verify_timeout.total_seconds()), soak_seconds=int(settings.verify_soak.total_seconds())
     )
+    guard = guarding.Guarding(
+        rails=outside.rails, actuator=outside.actuator, past=past, ceilings=settings.ceilings, watch=watch, own_namespace=settings.namespace
+    )
     return runner.Stages(
-        plan=plan.Plan(agent=agent, knowledge=knowledge),
+        plan=plan.Plan(agent=agent, knowledge=knowledge, profiling=profiling.Profiling(outside.scores, model=settings.agent_model)),
         stress=stress.Stress(agent=agent, knowledge=knowledge),
         compress=compress.Compress(),
         gate=gate.Gate(
@@ -153,7 +160,7 @@ def _stages(
             on_judged=on_judged,
         ),
         approve=approve.Approve(guard=outside.guard),
-        claim=claim.Claim(targets=outside.targets, guard=guard, past=past, fence=outside.fence, watch=watch),
+        claim=claim.Claim(targets=outside.targets, actuator=outside.actuator, guard=guard, past=past, fence=outside.fence),
         execute=execute.Execute(
             targets=outside.targets, actuator=outside.actuator, guard=guard, fence=outside.fence, journal=outside.journal
         ),
@@ -161,14 +168,21 @@ def _stages(
     )
 
 
-def rehearsal(settings: Settings, knowledge: ports.Knowledge) -> tuple[runner.Runner, Callable[[], datetime]]:
+def rehearsal(
+    settings: Settings, knowledge: ports.Knowledge, scores: ports.Scores | None = None
+) -> tuple[runner.Runner, Callable[[], datetime]]:
     """The pipeline without a cluster: the target is assumed to exist and its namespace to allow restarts."""
     time = clock.SystemClock()
     cluster = assumed.AssumedCluster()
     # It guards no approval and keeps no journal; nothing is ever released in a rehearsal.
-    outside = _Outside(targets=cluster, actuator=cluster, rails=cluster, fence=cluster, guard=cluster, journal=cluster)
+    outside = _Outside(targets=cluster, actuator=cluster, rails=cluster, fence=cluster, guard=cluster, journal=cluster, scores=scores)
     stages = _stages(settings, knowledge=knowledge, agent=offline.OfflineAgent(knowledge), outside=outside, past=register.Register())
     return runner.Runner(stages=stages, clock=time), time.now
+
+
+def open_for_loading(settings: Settings) -> EmbeddedKnowledge | Loader:
+    """The store that is configured, to write documents into. Raises KnowledgeUnavailableError or ConfigurationError."""
+    return Loader(settings.elasticsearch) if settings.elasticsearch.configured else open_store(settings.store, create=True)
 
 
 def open_store(path: Path, *, create: bool = False) -> EmbeddedKnowledge:
@@ -176,7 +190,7 @@ def open_store(path: Path, *, create: bool = False) -> EmbeddedKnowledge:
     return EmbeddedKnowledge.open(path, create=create)
 
 
-def reader(store: EmbeddedKnowledge) -> Callable[[Sequence[Path]], Sequence[document_files.File]]:
+def reader(store: EmbeddedKnowledge | Loader) -> Callable[[Sequence[Path]], Sequence[document_files.File]]:
     """Reads files into documents; references to runbooks are looked up in the store as well."""
 
     def read(paths: Sequence[Path]) -> Sequence[document_files.File]:

@@ -20,7 +20,7 @@ from safety_governor.adapters.kubernetes.api import PAGE, Api, InvalidError, Not
 from safety_governor.api import group
 from safety_governor.domain import errors, marks, plans, requests, rollouts, values
 from safety_governor.domain.values import ActionType
-from safety_governor.domain.workloads import Scene
+from safety_governor.domain.workloads import Disruptions, Scene
 from support.builders import an_incident
 from support.fakes import NOON
 from support.ports import free_port
@@ -304,6 +304,7 @@ DEPLOYMENT = NAMESPACED.format("apps/v1", "deployments/checkout")
 REPLICA_SETS = NAMESPACED.format("apps/v1", "replicasets")
 PODS = "/api/v1/namespaces/shop/pods"
 SERVICE_ACCOUNT = "/api/v1/namespaces/shop/serviceaccounts/governor-executor"
+BUDGETS = NAMESPACED.format("policy/v1", "poddisruptionbudgets")
 AUTOSCALERS = NAMESPACED.format("autoscaling/v2", "horizontalpodautoscalers")
 CRON_JOB = NAMESPACED.format("batch/v1", "cronjobs/report")
 JOB = NAMESPACED.format("batch/v1", f"jobs/gov-{'a' * 12}")
@@ -360,6 +361,7 @@ class TestLook:
                 ]
             },
             AUTOSCALERS: {"items": []},
+            BUDGETS: {"items": []},
             CRON_JOB: an_object("report", spec={"jobTemplate": {"spec": {"template": {}}}}),
         }
         return server
@@ -439,6 +441,23 @@ class TestLook:
         cluster.kept[AUTOSCALERS] = {"items": [hpa]}
         told = "HorizontalPodAutoscaler/keda of KEDA's ScaledObject/queue"
         assert (await self.look(api, a_step(ActionType.SCALE, replicas="1"))).autoscaler == told
+
+    async def test_before_pods_go_finds_the_tightest_budget_over_them(self, cluster: ApiServer, api: Api) -> None:
+        restart = a_step(ActionType.ROLLOUT_RESTART)
+        assert (await self.look(api, restart)).disruptions is None
+        over_all: dict[str, Any] = {"selector": {"matchLabels": {"app": "checkout"}}}
+        cluster.kept[BUDGETS] = {
+            "items": [
+                an_object("loose", spec=over_all, status={"disruptionsAllowed": 2}),
+                an_object("tight", spec=over_all, status={"disruptionsAllowed": 1}),
+                an_object("of-nothing", spec={}, status={"disruptionsAllowed": 0}),
+            ]
+        }
+        assert (await self.look(api, restart)).disruptions == Disruptions(budget="tight", allowed=1)
+        cluster.kept[BUDGETS] = {"items": [an_object("new", spec=over_all)]}
+        assert (await self.look(api, restart)).disruptions == Disruptions(budget="new", allowed=0)
+        # What is claimed already has been asked about.
+        assert (await self.look(api, restart, key=KEY)).disruptions is None
 
     async def test_for_a_cordon_counts_the_other_nodes_that_take_pods(self, cluster: ApiServer, api: Api) -> None:
         ready, sick = ({"conditions": [{"type": "Ready", "status": state}]} for state in ("True", "Unknown"))

@@ -311,6 +311,12 @@ class TestWorkload:
         body["metadata"][where] = {name: value}
         assert reading.workload("Deployment", body).git_ops == tool
 
+    @pytest.mark.parametrize(("manager", "tool"), [("argocd-controller", "Argo CD"), ("kustomize-controller", "Flux"), ("kubectl", "")])
+    def test_is_kept_in_git_by_who_writes_its_fields(self, manager: str, tool: str) -> None:
+        body = a_deployment()
+        body["metadata"]["managedFields"] = [{"manager": "kube-controller-manager"}, {"manager": manager}]
+        assert reading.workload("Deployment", body).git_ops == tool
+
 
 def rolling(**limits: Any) -> dict[str, Any]:
     return {"strategy": {"type": "RollingUpdate", "rollingUpdate": limits}}
@@ -489,7 +495,8 @@ JOBS: dict[str, tuple[list[dict[str, Any]] | None, JobState, str]] = {
 @pytest.mark.parametrize(("conditions", "state", "reason"), JOBS.values(), ids=JOBS.keys())
 def test_job_that(conditions: list[dict[str, Any]] | None, state: JobState, reason: str) -> None:
     body = {"metadata": {"name": "gov-1", "annotations": {"a": "b"}}, "status": {"conditions": conditions}}
-    assert reading.job(body) == workloads.Job(name="gov-1", state=state, reason=reason, marks={"a": "b"})
+    ended_at = None if state is JobState.RUNNING else datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert reading.job(body) == workloads.Job(name="gov-1", state=state, reason=reason, ended_at=ended_at, marks={"a": "b"})
 
 
 def test_job_that_is_brand_new_runs() -> None:

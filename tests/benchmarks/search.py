@@ -20,7 +20,7 @@ from safety_governor.domain import documents
 COUNT, QUESTIONS, WORDS = 10_000, 300, 4_000
 
 
-def runbooks(chance: random.Random) -> list[documents.Runbook]:
+def runbooks(chance: random.Random, count: int = COUNT) -> list[documents.Runbook]:
     words = ["".join(chance.choices("abcdefghijklmnoprstuvw", k=chance.randint(3, 10))) for _ in range(WORDS)]
     weights = [1 / rank for rank in range(1, WORDS + 1)]
     remedy = {"action": "follow", "steps": [{"type": "Manual", "text": "x"}]}
@@ -37,7 +37,7 @@ def runbooks(chance: random.Random) -> list[documents.Runbook]:
             {"id": f"r{number}", "title": title, "body": body, "recommended_action": "follow", "remediations": [remedy]}
         )
 
-    return [make(number) for number in range(COUNT)]
+    return [make(number) for number in range(count)]
 
 
 def raw(held: list[documents.Runbook]) -> Callable[[str], Awaitable[object]]:

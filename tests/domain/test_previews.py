@@ -23,14 +23,14 @@ from domain.actions.builders import (
     a_workload,
     an_example,
 )
-from safety_governor.domain import actions, changes, plans, previews, requests, values, workloads
+from safety_governor.domain import actions, changes, plans, previews, requests, values, verification, workloads
 from support import patching
 
 
 def previewed(step: plans.Step, scene: workloads.Scene, **mutations: Any) -> changes.Preview:
     """The preview as the gate makes it, with the API server's answer to the dry run."""
     action = actions.of(step.type)
-    request = action.request(step, scene, previews.intent(action.snapshot(step, scene)))
+    request = action.request(step, scene, previews.intent(action.snapshot(step, scene), verification.Watch()))
     result: dict[str, Any] = {}
     if isinstance(request, requests.Patch):
         result = patching.patched(scene.target.body, request)
@@ -127,7 +127,7 @@ def test_preview_of_what_a_claim_would_do_differs_only_in_what_the_claim_settles
     """What is shown is what is done: key, incident and time are the only words for something else."""
     action, step, scene = actions.of(kind), an_example(kind), a_scene_for(kind)
     before = action.snapshot(step, scene)
-    shown = action.request(step, scene, previews.intent(before))
+    shown = action.request(step, scene, previews.intent(before, verification.Watch()))
     done = action.request(step, scene, actions.Intent(key=OTHER_KEY, incident="shop/slow", at=NOON + timedelta(days=9), before=before))
     texts = [
         repr(one)
@@ -187,7 +187,7 @@ def test_preview_warns_of_what_would_be_reverted() -> None:
 
 def requested(step: plans.Step, scene: workloads.Scene) -> requests.Request | None:
     action = actions.of(step.type)
-    return action.request(step, scene, previews.intent(action.snapshot(step, scene)))
+    return action.request(step, scene, previews.intent(action.snapshot(step, scene), verification.Watch()))
 
 
 @pytest.mark.parametrize("kind", ActionType)
@@ -196,7 +196,7 @@ def test_content_is_the_same_for_every_version_of_the_target_that_is_to_be_the_s
     body = {**scene.target.body, "metadata": {**scene.target.body["metadata"], "annotations": {"example.com/seen": "now"}}}
     later = scene.target.model_copy(update={"resource_version": "99", "body": body})
     first, second = (requested(an_example(kind), one) for one in (scene, scene.model_copy(update={"target": later})))
-    assert previews.content(first) == previews.content(second)
+    assert previews.content(first, {}) == previews.content(second, {})
 
 
 def to_start(secret: str) -> workloads.Scene:
@@ -218,7 +218,7 @@ OTHERWISE: dict[str, tuple[values.ActionType, workloads.Scene, workloads.Scene]]
 @pytest.mark.parametrize(("kind", "one", "other"), OTHERWISE.values(), ids=OTHERWISE.keys())
 def test_content_tells_apart_what_a_preview_hides_of(kind: values.ActionType, one: workloads.Scene, other: workloads.Scene) -> None:
     assert previewed(an_example(kind), one).changes == previewed(an_example(kind), other).changes
-    assert previews.content(requested(an_example(kind), one)) != previews.content(requested(an_example(kind), other))
+    assert previews.content(requested(an_example(kind), one), {}) != previews.content(requested(an_example(kind), other), {})
 
 
 def test_preview_leaves_the_target_as_it_is() -> None:

@@ -84,6 +84,17 @@ TABLE: dict[str, tuple[dict[str, Any], Outcome | None, str]] = {
         f"{SENTENCE}, after 95 s",
     ),
     "the rollout is stuck": ({"progress": STUCK}, Outcome.REGRESSED, SENTENCE),
+    "a new pod does not start": ({"progress": GOING_ON, "pods": (a_pod(ready=None, waiting="ImagePullBackOff"),)}, None, SENTENCE),
+    "a new pod does not start for too long": (
+        {"progress": GOING_ON, "pods": (a_pod(ready=None, waiting="ImagePullBackOff"),), "seconds": 600},
+        Outcome.REGRESSED,
+        "pod new does not start (ImagePullBackOff)",
+    ),
+    "an old pod does not start for too long": (
+        {"progress": GOING_ON, "pods": (a_pod(born=-5, ready=None, waiting="ImagePullBackOff"),), "seconds": 600},
+        Outcome.INCONCLUSIVE,
+        f"{SENTENCE}, after 10 minutes",
+    ),
     "somebody else went on": ({"progress": OVERTAKEN}, Outcome.INCONCLUSIVE, SENTENCE),
     # the soak
     "it has just become ready": ({"seconds": 69}, None, f"{SENTENCE}; watched until 12:01:10"),
@@ -143,6 +154,11 @@ TABLE: dict[str, tuple[dict[str, Any], Outcome | None, str]] = {
         Outcome.REGRESSED,
         "pod old is crash-looping after 4 restarts",
     ),
+    "more pods than can be put on record were crash-looping before": (
+        {"pods": (looping("old", born=-600),), "baseline": {"troubled": tuple(f"uid-{number}" for number in range(64))}},
+        Outcome.INCONCLUSIVE,
+        f"{SENTENCE}, but pod old is crash-looping after 4 restarts, as before",
+    ),
     "of two that crash-loop one does so since": (
         {"pods": (looping("old", born=-600), looping("new")), "baseline": TROUBLED},
         Outcome.REGRESSED,
@@ -195,19 +211,49 @@ TABLE: dict[str, tuple[dict[str, Any], Outcome | None, str]] = {
     "errors have gone": ({"baseline": MANY_ERRORS, "telemetry": logs(0.0)}, Outcome.VERIFIED, "errors 50% of the log before, 0% since"),
     "errors are so many fewer that it is better": ({"baseline": MANY_ERRORS, "telemetry": logs(0.4)}, Outcome.VERIFIED, "40% since"),
     "errors are hardly fewer": (
-        {"baseline": MANY_ERRORS, "telemetry": logs(0.41)},
+        {"baseline": MANY_ERRORS, "telemetry": logs(0.41), "seconds": 670},
         Outcome.INCONCLUSIVE,
         f"{SENTENCE}, but it is no better: errors 50% of the log before, 41% since",
     ),
-    "errors are as many as before": ({"baseline": MANY_ERRORS, "telemetry": logs(0.5)}, Outcome.INCONCLUSIVE, "it is no better"),
+    "errors are as many as before": ({"baseline": MANY_ERRORS, "telemetry": logs(0.5)}, None, "it is no better"),
     "errors were few and are a few more": ({"baseline": {"error_ratio": 0.04}, "telemetry": logs(0.04)}, Outcome.VERIFIED, "4% since"),
     "the logs are silent": (
-        {"baseline": MANY_ERRORS, "telemetry": logs(None, lines=0)},
+        {"baseline": FEW_ERRORS, "telemetry": logs(None, lines=0)},
         Outcome.VERIFIED,
         f"{SENTENCE}; no restart in 60 s; the live logs say too little since (0 lines)",
     ),
+    "the logs are silent where errors were to become fewer": (
+        {"baseline": MANY_ERRORS, "telemetry": logs(None, lines=0)},
+        None,
+        f"{SENTENCE}, but the live logs say too little since (0 lines); the logs are read again",
+    ),
+    "the logs are silent for too long where errors were to become fewer": (
+        {"baseline": MANY_ERRORS, "telemetry": logs(None, lines=0), "seconds": 670},
+        Outcome.INCONCLUSIVE,
+        f"{SENTENCE}, but the live logs say too little since (0 lines)",
+    ),
+    "the logs are silent and other steps follow": (
+        {"baseline": MANY_ERRORS, "telemetry": logs(None, lines=0), "watch": {"must_help": False}},
+        Outcome.VERIFIED,
+        "(0 lines)",
+    ),
+    "errors are as many as before and other steps follow": (
+        {"baseline": MANY_ERRORS, "telemetry": logs(0.5), "watch": {"must_help": False}},
+        Outcome.VERIFIED,
+        "50% since",
+    ),
+    "errors are more than before and other steps follow": (
+        {"baseline": MANY_ERRORS, "telemetry": logs(0.6), "watch": {"must_help": False}},
+        Outcome.REGRESSED,
+        "60% since",
+    ),
     "the logs are silent and are required": (
         {"baseline": FEW_ERRORS, "telemetry": logs(None, lines=0), "watch": {"require_telemetry": True}},
+        None,
+        f"{SENTENCE}, but the live logs say too little since (0 lines); the logs are read again",
+    ),
+    "the logs are silent for too long and are required": (
+        {"baseline": FEW_ERRORS, "telemetry": logs(None, lines=0), "watch": {"require_telemetry": True}, "seconds": 670},
         Outcome.INCONCLUSIVE,
         f"{SENTENCE}, but the live logs say too little since (0 lines)",
     ),
@@ -222,7 +268,7 @@ TABLE: dict[str, tuple[dict[str, Any], Outcome | None, str]] = {
     "the logs cannot be read": (
         {"baseline": FEW_ERRORS, "telemetry_problem": "down"},
         None,
-        f"{SENTENCE}, but the live logs cannot be read: down; it is read again",
+        f"{SENTENCE}, but the live logs cannot be read: down; the logs are read again",
     ),
     "the logs cannot be read for nearly too long": ({"baseline": FEW_ERRORS, "telemetry_problem": "down", "seconds": 669}, None, "down"),
     "the logs cannot be read for too long": (
@@ -292,8 +338,18 @@ def test_looks_again(seen: dict[str, Any], seconds: float) -> None:
 def test_is_watched_from_when_the_last_pod_became_ready() -> None:
     watch = verification.Watch(soak_seconds=60)
     pods = (a_pod("a", ready=10), a_pod("b", ready=30), a_pod("c", ready=None), a_pod("d", ready=99, terminating=True))
-    assert verification.soaked_at(pods, watch, since=NOON) == after(seconds=90)
-    assert verification.soaked_at((), watch, since=NOON) == after(seconds=60)
+    seen = verification.Observation(progress=COMPLETE, sentence=SENTENCE)
+    assert verification.soaked_at(seen.model_copy(update={"pods": pods}), watch, since=NOON) == after(seconds=90)
+    assert verification.soaked_at(seen, watch, since=NOON) == after(seconds=60)
+
+
+def test_is_watched_from_when_it_was_done_and_not_from_when_it_was_claimed() -> None:
+    """A good undo that took its time must not be judged by the errors that it ended."""
+    watch = verification.Watch(soak_seconds=60)
+    seen = verification.Observation(progress=COMPLETE, sentence=SENTENCE, pods=(a_pod(ready=10),), effect_at=after(seconds=300))
+    assert verification.took_effect_at(seen, since=NOON) == after(seconds=300)
+    assert verification.soaked_at(seen, watch, since=NOON) == after(seconds=360)
+    assert verification.took_effect_at(seen.model_copy(update={"effect_at": after(seconds=-5)}), since=NOON) == after(seconds=10)
 
 
 PROGRESS = st.sampled_from(rollouts.Progress)
@@ -333,6 +389,7 @@ def looks(draw: st.DrawFn) -> dict[str, Any]:
             "soak_seconds": draw(st.integers(0, 600)),
             "require_alert_resolved": draw(st.booleans()),
             "require_telemetry": draw(st.booleans()),
+            "must_help": draw(st.booleans()),
         },
     }
 

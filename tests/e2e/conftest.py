@@ -14,9 +14,11 @@ KNOWLEDGE = Path(__file__).parent / "knowledge"
 
 
 @pytest.fixture
-def shop(cluster: ControlPlane) -> Shop:
+def shop(cluster: ControlPlane) -> Iterator[Shop]:
     """A namespace that has opted in."""
-    return Shop(cluster)
+    shop = Shop(cluster)
+    yield shop
+    shop.remove_node()
 
 
 @pytest.fixture

@@ -679,10 +679,10 @@ def marks(*args: str, **marked: str | None) -> Operation:
 
 def rolls_back(court: Court, who: str, what: str) -> Answer:
     """Undo the executor's second restart, in the emergency that it has caused. The old ReplicaSet remembers the first mark."""
-    court.kubectl("rollout", "status", what, "--timeout=20s")
+    court.kubectl("rollout", "status", what, "--timeout=60s")
     court.restart(what, mark="second")
     assert marks(**{_OF_A_PATCH: "second"})(court, "executor", what).allowed
-    court.kubectl("rollout", "status", what, "--timeout=20s")
+    court.kubectl("rollout", "status", what, "--timeout=60s")
     answer = court.ask(who, "rollout", "undo", what)
     kept = court.read(what)["metadata"]["annotations"]
     marked = f"its mark is {kept.get('safetygovernor.io/last-action')}, of a patch {kept.get(_OF_A_PATCH)}"

@@ -260,6 +260,7 @@ REQUESTS = {
     "read a ControllerRevision": gets("/apps/{ns}/controllerrevisions/{revision}", *LOOKS),
     "list ControllerRevisions": gets("/apps/{ns}/controllerrevisions", *LOOKS),
     "list autoscalers": gets("/apis/autoscaling/v2/{ns}/horizontalpodautoscalers", *LOOKS),
+    "list disruption budgets": gets("/apis/policy/v1/{ns}/poddisruptionbudgets", *LOOKS),
     "read a pod": gets("/api/v1/{ns}/pods/{pod}", *LOOKS),
     "list pods": gets("/api/v1/{ns}/pods", *LOOKS),
     "read a node": gets("/api/v1/nodes/node-1", *LOOKS),
@@ -340,6 +341,7 @@ get deployments.apps; get statefulsets.apps; get daemonsets.apps
 get replicasets.apps; list replicasets.apps; get controllerrevisions.apps; list controllerrevisions.apps
 get pods; list pods; get nodes; list nodes
 list horizontalpodautoscalers.autoscaling
+list poddisruptionbudgets.policy
 get cronjobs.batch; get jobs.batch
 get serviceaccounts governor-executor
 create events.events.k8s.io

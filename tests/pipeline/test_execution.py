@@ -100,7 +100,8 @@ class TestExecute:
         assert claimed.workloads.stored[SERVICE].marks[marks.LAST_ACTION] == actions(claimed)[0].key
 
     async def test_finds_its_own_effect_and_does_not_act_again(self, claimed: World) -> None:
-        claimed.workloads.deploy(SERVICE, image="restarted", marks={marks.LAST_ACTION: actions(claimed)[0].key})
+        action = actions(claimed)[0]
+        claimed.workloads.deploy(SERVICE, restarted_at=f"{action.claimed_at:%Y-%m-%dT%H:%M:%SZ}", marks={marks.LAST_ACTION: action.key})
         await claimed.steps()
         assert claimed.workloads.effects == []
         assert claimed.status.phase == Phase.RESOLVED

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from domain.actions.builders import EXAMPLES, ActionType, a_pod, a_scene, a_scene_for, a_step, a_workload, all_allowed, an_example
-from safety_governor.domain import errors, guardrails, plans, requests, values
+from safety_governor.domain import errors, guardrails, plans, requests, values, verification, workloads
 from safety_governor.domain.holds import Guard
 from safety_governor.pipeline import guarding, register
 from support import fakes
@@ -28,6 +28,7 @@ class Stage:
             actuator=self.actuator,
             past=self.past,
             ceilings=guardrails.Ceilings(**ceilings),
+            watch=verification.Watch(),
             own_namespace=OWN_NAMESPACE,
         )
 
@@ -162,6 +163,12 @@ class TestDisruption:
         stage.actuator.disruption = BUDGET
         assert await stage.guard.disruption(NAMESPACE, a_step(ActionType.EVICT_PODS), a_scene()) == BUDGET
         assert stage.actuator.tried == [requests.Evict(pod="checkout-c", uid="uid-c")]
+
+    @pytest.mark.parametrize(("allowed", "told"), [(2, True), (3, False)])
+    async def test_is_asked_about_for_all_that_go_at_once(self, allowed: int, told: bool, stage: Stage) -> None:
+        scene = a_scene(a_workload(max_unavailable=3), disruptions=workloads.Disruptions(budget="spare", allowed=allowed))
+        found = await stage.guard.disruption(NAMESPACE, an_example(ActionType.ROLLOUT_RESTART), scene)
+        assert found == (f"it may take 3 pods down at once, and PodDisruptionBudget/spare lets {allowed} go at present" if told else "")
 
     @pytest.mark.parametrize("pods", [None, (), (a_pod(ready=False),), (a_pod(terminating=True),)])
     async def test_is_not_asked_about_where_no_ready_pod_is_known(self, pods: Any, stage: Stage) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -194,9 +194,9 @@ class TestUndo:
         assert "is crash-looping after 3 restarts" in world.status.verification.message
 
     async def test_what_cannot_be_undone_is_left_to_a_person(self) -> None:
-        world = planned(SCALE, EVICT)
+        world = planned(SCALE, {**EVICT, "parameters": {"which": "oldest", "most": "1"}})
         await worsened(world, "step-2")
-        assert (world.status.phase, len(world.workloads.effects)) == (Phase.INDETERMINATE, 3)
+        assert (world.status.phase, len(world.workloads.effects)) == (Phase.INDETERMINATE, 2)
         assert told(world) == "step-2 made things worse or belongs to what did, and EvictPods cannot be undone; a person takes over"
 
     async def test_undo_that_is_refused_is_left_to_a_person_with_both_on_record(self) -> None:
@@ -281,11 +281,39 @@ class TestUndo:
         assert world.status.phase == Phase.ROLLED_BACK
         assert actions(world)[1].baseline.error_ratio is None
 
+    UNSAFE: ClassVar[dict[str, tuple[dict[str, Any], Callable[[World], None], str]]] = {
+        "an autoscaler decides by now": (
+            SCALE,
+            lambda world: setattr(world.workloads, "autoscaler", "HorizontalPodAutoscaler/x"),
+            "HorizontalPodAutoscaler/x decides on the replicas",
+        ),
+        "the automation may not be called any more": (
+            CALL,
+            lambda world: world.rails.change(webhooks=()),
+            "webhook failback is not among the webhooks",
+        ),
+    }
+
+    @pytest.mark.parametrize(("step", "change", "why"), UNSAFE.values(), ids=UNSAFE.keys())
+    async def test_undo_that_is_not_safe_is_left_to_a_person_when(
+        self, step: dict[str, Any], change: Callable[[World], None], why: str
+    ) -> None:
+        world = planned(step)
+        await until(world, is_claimed("step-1"))
+        await world.step()
+        done = len(world.workloads.effects)
+        change(world)
+        world.workloads.pods[SERVICE] = [world.workloads.pod(SERVICE, ready=False, restarts=5, waiting="CrashLoopBackOff")]
+        await world.steps()
+        assert (world.status.phase, len(world.workloads.effects)) == (Phase.INDETERMINATE, done)
+        assert why in told(world)
+
     async def test_change_that_somebody_made_after_an_earlier_step_is_not_undone_with_it(self) -> None:
         world = planned(RESTART, CALL)
         await until(world, is_claimed("step-1"))
         await world.step()
-        world.workloads.deploy(SERVICE, image="hotfix", marks=world.workloads.stored[SERVICE].marks)
+        restarted_at = f"{actions(world)[0].claimed_at:%Y-%m-%dT%H:%M:%SZ}"
+        world.workloads.deploy(SERVICE, image="hotfix", restarted_at=restarted_at, marks=world.workloads.stored[SERVICE].marks)
         await until(world, is_claimed("step-2"))
         hotfix = world.workloads.stored[SERVICE].template_hash
         world.workloads.pods[SERVICE] = [world.workloads.pod(SERVICE, ready=False, restarts=5, waiting="CrashLoopBackOff")]
@@ -445,6 +473,50 @@ class TestBetween:
         assert (two.status.phase, len(two.workloads.effects)) == (Phase.INDETERMINATE, 1)
         assert told(two).startswith("step-2 must not be done any more after step-1: ")
         assert why in told(two)
+
+    async def test_later_step_that_would_do_something_else_than_was_judged_is_left_to_a_person(self) -> None:
+        world = planned(RESTART, RUN_JOB)
+        world.workloads.job_templates["report"] = JOB_TEMPLATE
+        await until(world, is_claimed("step-1"))
+        world.workloads.job_templates["report"] = JOB_TEMPLATE.model_copy(update={"spec": {"parallelism": 100}})
+        await world.steps()
+        assert (world.status.phase, len(world.workloads.effects)) == (Phase.INDETERMINATE, 1)
+        assert told(world).startswith("step-2 must not be done any more after step-1: what it would do has changed since it was judged")
+
+    async def test_later_step_may_change_what_an_earlier_one_brings_about(self) -> None:
+        """Whether there is anything to change is only known when its turn comes."""
+        world = planned({"type": "Scale", "parameters": {"replicas": "0"}}, {"type": "Scale", "parameters": {"replicas": "1"}})
+        await world.steps()
+        assert (world.status.phase, story(world)) == (Phase.RESOLVED, [("step-1", "Verified"), ("step-2", "Verified")])
+
+    async def test_later_step_that_goes_back_has_to_say_to_which_revision(self) -> None:
+        world = planned(SCALE, {"type": "RolloutUndo"})
+        await world.step()
+        assert (world.status.phase, world.workloads.effects) == (Phase.BLOCKED, [])
+        assert world.status.plan is not None
+        assert "step-2 (RolloutUndo): a step that is not the first has to say which revision" in world.status.plan.resolution_detail
+
+    async def test_budget_has_to_have_room_for_all_steps(self) -> None:
+        world = planned(RESTART, SCALE)
+        world.rails.change(actions_per_hour={"target": 1})
+        await world.steps(limit=3)
+        assert world.workloads.effects == []
+        assert "it takes 2 actions, and 1 on Deployment/checkout are all that an hour has" in told(world)
+        world.rails.change(actions_per_hour={"target": 2})
+        world.clock.advance(seconds=61)
+        await world.steps()
+        assert (world.status.phase, len(world.workloads.effects)) == (Phase.RESOLVED, 2)
+
+    async def test_steps_to_come_of_others_count_as_if_they_had_been_taken(self, two: World) -> None:
+        await until(two, is_claimed("step-1"))
+        assert two.guarded is not None
+        two.rails.change(actions_per_hour={"namespace": 2})
+        rails = await two.guarded.read(NAMESPACE)
+        other = an_incident()
+        other = other.model_copy(update={"metadata": other.metadata.model_copy(update={"name": "other", "uid": "uid-2"})})
+        elsewhere = other.model_copy(update={"spec": other.spec.model_copy(update={"target": plans.Target(name="cart")})})
+        held = two.guarded.holds(rails, elsewhere, now=two.clock.now())
+        assert [one.guard.value for one in held] == ["NamespaceBudget"]
 
     async def test_namespace_that_opts_out_holds_the_next_step(self, two: World) -> None:
         await until(two, is_claimed("step-2"))
@@ -848,6 +920,14 @@ class TestLogs:
         assert acted.status.phase == Phase.RESOLVED
         assert "errors 1% of the log before, 1% since" in actions(acted)[0].message
 
+    async def test_that_said_too_little_before_prove_and_disprove_nothing(self) -> None:
+        world = planned(RESTART)
+        world.knowledge.error_ratio, world.knowledge.log_lines = 0.9, 19
+        await until(world, is_claimed("step-1"))
+        assert actions(world)[0].baseline.error_ratio is None
+        await world.steps()
+        assert world.status.phase == Phase.RESOLVED
+
     async def test_that_are_worse_have_it_undone_and_are_not_asked_about_the_undo(self, acted: World) -> None:
         acted.knowledge.error_ratio = 0.5
         await acted.steps()
@@ -871,6 +951,51 @@ class TestLogs:
         acted.workloads.progress(SERVICE, updated=1)
         await acted.steps()
         assert acted.status.phase == Phase.RESOLVED
+
+    async def test_count_from_when_it_took_effect_and_not_from_when_it_was_claimed(self, acted: World) -> None:
+        acted.workloads.progress(SERVICE, updated=0)
+        await acted.step()
+        acted.clock.advance(seconds=300)
+        acted.workloads.progress(
+            SERVICE, updated=1, progressing_reason="NewReplicaSetAvailable", progressing_since=acted.clock.now() - timedelta(seconds=20)
+        )
+        await acted.steps()
+        assert acted.status.phase == Phase.RESOLVED
+        assert acted.knowledge.windows[-1] == timedelta(seconds=20)
+
+
+TAKEN_BACK: dict[str, tuple[dict[str, Any], Callable[[World], None], str]] = {
+    "scaled to something else": (
+        SCALE,
+        lambda world: world.workloads.deploy(SERVICE, replicas=2, marks=world.workloads.stored[SERVICE].marks),
+        "was scaled to 2 replicas by somebody else",
+    ),
+    "given another template": (
+        RESTART,
+        lambda world: world.workloads.deploy(SERVICE, image="hotfix", marks=world.workloads.stored[SERVICE].marks),
+        "was given another template by somebody else",
+    ),
+    "replaced": (
+        CALL,
+        lambda world: world.workloads.deploy(SERVICE, uid="uid-other"),
+        "was replaced by another of the same name",
+    ),
+    "paused": (
+        RESTART,
+        lambda world: world.workloads.stored.update({SERVICE: world.workloads.stored[SERVICE].model_copy(update={"paused": True})}),
+        "was paused by somebody else",
+    ),
+}
+
+
+@pytest.mark.parametrize(("step", "change", "why"), TAKEN_BACK.values(), ids=TAKEN_BACK.keys())
+async def test_effect_is_not_proved_on_a_target_that_was(step: dict[str, Any], change: Callable[[World], None], why: str) -> None:
+    world = planned(step)
+    await until(world, lambda one: len(one.workloads.effects) == 1)
+    change(world)
+    await world.steps()
+    assert (world.status.phase, story(world)) == (Phase.INDETERMINATE, [("step-1", "Inconclusive")])
+    assert why in told(world)
 
 
 async def test_change_that_somebody_else_has_made_worse_is_not_undone() -> None:

@@ -7,7 +7,7 @@ from pydantic.alias_generators import to_camel
 
 from safety_governor.api import v1alpha1
 from safety_governor.domain import approvals, checks, documents, guardrails, journal, verification
-from safety_governor.pipeline import guarding, outcomes, register, runner
+from safety_governor.pipeline import guarding, outcomes, profiling, register, runner
 from safety_governor.pipeline.stages import approve, claim, compress, execute, gate, plan, stress, verify
 from support import fakes
 
@@ -86,6 +86,9 @@ class World:
         self.rails = fakes.FakeGuardrails()
         self.guard = fakes.FakeGuard()
         self.journal = fakes.FakeJournal()
+        self.scores = fakes.FakeScores()
+        self.model = ""
+        """Named before `start`, so that a model takes part."""
         self.ceilings = guardrails.Ceilings()
         self.workloads.clock = self.clock
         self.watch = verification.Watch(soak_seconds=0)
@@ -105,10 +108,10 @@ class World:
             self.past.learn(incident)
         self.past.remember(journal.past(self.journal.events))
         self.guarded = guarding.Guarding(
-            rails=self.rails, actuator=self.workloads, past=self.past, ceilings=self.ceilings, own_namespace=OWN_NAMESPACE
+            rails=self.rails, actuator=self.workloads, past=self.past, ceilings=self.ceilings, watch=self.watch, own_namespace=OWN_NAMESPACE
         )
         self.stages = runner.Stages(
-            plan=plan.Plan(agent=self.agent, knowledge=self.knowledge),
+            plan=plan.Plan(agent=self.agent, knowledge=self.knowledge, profiling=profiling.Profiling(self.scores, model=self.model)),
             stress=stress.Stress(agent=self.agent, knowledge=self.knowledge),
             compress=compress.Compress(),
             gate=gate.Gate(
@@ -119,7 +122,7 @@ class World:
                 thresholds=checks.Thresholds(**self._thresholds),
             ),
             approve=approve.Approve(guard=self.guard),
-            claim=claim.Claim(targets=self.workloads, guard=self.guarded, past=self.past, fence=self.fence, watch=self.watch),
+            claim=claim.Claim(targets=self.workloads, actuator=self.workloads, guard=self.guarded, past=self.past, fence=self.fence),
             execute=execute.Execute(
                 targets=self.workloads,
                 actuator=self.workloads,

@@ -20,6 +20,7 @@ from safety_governor.domain import (
     relevance,
     requests,
     rollouts,
+    scores,
     telemetry,
     workloads,
 )
@@ -83,6 +84,8 @@ class FakeKnowledge:
     def __init__(self) -> None:
         self.documents: dict[tuple[type[documents.Document], str], documents.Document] = {}
         self.down = ""
+        self.windows: list[timedelta] = []
+        """What was asked for of the live logs."""
         self.log_lines = 100
         self.error_ratio: float | None = None
 
@@ -123,6 +126,7 @@ class FakeKnowledge:
 
     async def summarise_logs(self, *, service: str, until: datetime, window: timedelta) -> telemetry.Telemetry:
         self.of(documents.LogLine)
+        self.windows.append(window)
         known = {"service": service, "since": until - window, "until": until, "lines": self.log_lines, "errors": 0}
         return telemetry.Telemetry.model_validate({**known, "error_ratio": self.error_ratio})
 
@@ -150,6 +154,21 @@ class FakeAgent:
         claims = [{"claim": claim, "supporting": [], "contradicting": []} for claim in plan.claims]
         loyal = {"claims": claims, "finalAction": plan.action, "confidencePost": plan.confidence_initial}
         return self._reply("stress", loyal if self.second is None else self.second)
+
+
+class FakeScores:
+    """Score services: `figures` are those that they have of every model. Without figures they say that they do not answer."""
+
+    def __init__(self) -> None:
+        self.figures: dict[str, dict[str, float | None]] = {}
+        self.asked: list[tuple[str, str]] = []
+
+    async def read(self, service: str, model: str) -> scores.Reading:
+        self.asked.append((service, model))
+        asked, figures = scores.Service(service), self.figures.get(service)
+        if not figures:
+            return scores.unread(asked, model, scores.Status.UNAVAILABLE, f"{service} did not answer", source="fake", as_of=NOON)
+        return scores.Reading(service=asked, model=model, status=scores.Status.OK, metrics=figures, source="fake", as_of=NOON)
 
 
 class FakeIncidents:
@@ -227,12 +246,15 @@ class FakeWorkloads:
         self.clock: FakeClock | None = None
         self._made = 0
 
-    def deploy(self, name: str, *, kind: str = "Deployment", image: str = "v1", replicas: int = 1, **changed: object) -> None:
+    def deploy(
+        self, name: str, *, kind: str = "Deployment", image: str = "v1", replicas: int = 1, restarted_at: str = "", **changed: object
+    ) -> None:
         """Create it or replace its spec; a name that is deployed again keeps its uid."""
         present = self.stored.get(name)
         version, generation = (int(present.resource_version) + 1, present.generation + 1) if present else (1, 1)
         metadata = {"name": name, "annotations": {}, "resourceVersion": str(version), "generation": generation}
-        template = {"metadata": {"labels": {"app": name}}, "spec": {"containers": [{"name": "app", "image": image}]}}
+        inner = {"labels": {"app": name}, **({"annotations": {marks.RESTARTED_AT: restarted_at}} if restarted_at else {})}
+        template = {"metadata": inner, "spec": {"containers": [{"name": "app", "image": image}]}}
         spec: dict[str, Any] = {} if kind == workloads.NODE else {"replicas": replicas, "template": template}
         self._store({"metadata": metadata, "spec": spec}, kind=kind, **{"uid": f"uid-{name}", **changed})
 

@@ -26,6 +26,7 @@ class OperatorProcess:
             "GOVERNOR_VERIFY_SOAK": "PT0S",
             "GOVERNOR_JOURNAL": str(log.with_suffix(".journal.jsonl")),
             "GOVERNOR_AUDIT": str(log.with_suffix(".audit")),
+            "GOVERNOR_SCORES_FILE": str(log.with_suffix(".scores.db")),
             **{f"GOVERNOR_{name.upper()}": text for name, text in settings.items()},
         }
         self._process: subprocess.Popen[bytes] | None = None

@@ -198,6 +198,11 @@ class Shop:
         status, answer = self.cluster.request("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding)
         assert status == 201, answer
 
+    def remove_node(self) -> None:
+        """Where one was made: no DaemonSet of another test should wait for it, as nobody keeps it alive."""
+        status, answer = self.cluster.request("DELETE", f"/api/v1/nodes/{self.node}")
+        assert status in (200, 404), answer
+
     @property
     def node(self) -> str:
         """Name of a node that is only this shop's, where a test makes one."""

@@ -31,7 +31,7 @@ import httpx
 import rfc8785
 
 from safety_governor import __version__
-from safety_governor.domain import errors, hooks
+from safety_governor.domain import digests, errors, hooks
 
 ANSWER_LIMIT = 64 * 1024
 LONGEST_WAIT = 900.0
@@ -54,9 +54,13 @@ class Webhooks:
         self._now = now
         self._trust = trust
 
-    def check(self, name: str) -> None:
-        """Raise AutomationRefusedError when no automation of that name is known."""
-        self._endpoint(name)
+    def check(self, name: str) -> str:
+        """Digest of where it is called, so that what was approved is not sent elsewhere; secrets are no part of it, as they change.
+
+        Raises AutomationRefusedError when no automation of that name is known.
+        """
+        endpoint = self._endpoint(name)
+        return digests.digest([str(endpoint.url), endpoint.allow_insecure])
 
     async def call(self, name: str, *, key: str, body: Mapping[str, Any]) -> None:
         """Return when the automation has taken the call; a repetition with the same key changes nothing.

@@ -108,6 +108,8 @@ class Gate(values.Value):
     """Whether two people have to agree."""
     previews: tuple[changes.Preview, ...] = Field(default=(), max_length=16)
     """Per step, what it would change, as the API server computed it in a dry run."""
+    contents: dict[values.Word, values.Digest] = Field(default_factory=dict, max_length=16)
+    """Per step, a digest of all that it would ask for; a later step is held against it when its turn comes."""
     held_by: tuple[values.Text, ...] = Field(default=(), max_length=16)
     """What would hold the action back if it were released now; time passes, so it is no part of the digest."""
     parts: dict[values.Word, values.Digest] = Field(default_factory=dict, max_length=16)

@@ -17,7 +17,11 @@ EXIT_BLOCKED = 3
 _kubeconfig = click.option(
     "--kubeconfig", envvar="KUBECONFIG", type=click.Path(dir_okay=False), help="Cluster to talk to. [default: as kubectl]"
 )
-_store = click.option("--store", type=click.Path(path_type=Path, dir_okay=False), help="File of the embedded store. [env: GOVERNOR_STORE]")
+_store = click.option(
+    "--store",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The embedded store of this file, and no other. [env: GOVERNOR_STORE]",
+)
 
 
 @click.command()
@@ -25,7 +29,7 @@ _store = click.option("--store", type=click.Path(path_type=Path, dir_okay=False)
 @_store
 @click.option("--keep-going", is_flag=True, help="Load the good files although others are refused.")
 def load(paths: tuple[Path, ...], store: Path | None, *, keep_going: bool) -> None:
-    """Load runbooks, evidence, policies and logs into the store.
+    """Load runbooks, evidence, policies and logs into the store: into Elasticsearch if that is configured, else into a file.
 
     PATHS are files or folders of JSON, YAML and Markdown. A file that is refused is named with line and field, and
     nothing is loaded, unless --keep-going is given. Loading the same files again changes nothing.
@@ -37,8 +41,8 @@ def load(paths: tuple[Path, ...], store: Path | None, *, keep_going: bool) -> No
     from safety_governor.domain import errors  # noqa: PLC0415
 
     try:
-        kept = bootstrap.open_store(settings_of(store).store, create=True)
-    except errors.KnowledgeUnavailableError as error:
+        kept = bootstrap.open_for_loading(settings_of(store))
+    except (errors.KnowledgeUnavailableError, errors.ConfigurationError) as error:
         click.echo(f"safety-governor load: {error}", err=True)
         sys.exit(EXIT_ERROR)
     with contextlib.closing(kept):
@@ -82,6 +86,26 @@ def rehearse(incidents: tuple[Path, ...], knowledge: tuple[Path, ...], store: Pa
 
 
 @click.command()
+@click.argument("model")
+@click.option("--source", type=click.Choice(["direct", "mcp"]), help="Whom to ask. [env: RELIABILITY_PROFILE_SOURCE]  [default: direct]")
+@click.option("--ask-again", is_flag=True, help="Pass over kept answers; may start another run at a service without results.")
+@click.option("--json", "as_json", is_flag=True, help="Print it for other programs.")
+def scores(model: str, source: str | None, *, ask_again: bool, as_json: bool) -> None:
+    """Show how reliable a model is known to be, and from where.
+
+    MODEL is the name under which the score services know it. Asking about a model that has no results may start an expensive
+    run at the service, so answers are kept: figures for hours, that there are none for half an hour. Exit codes: 0 every
+    service that was asked has figures, 3 at least one has none, 1 an error.
+    """
+    from safety_governor.cli import scores as showing  # noqa: PLC0415
+
+    settings = settings_of(None)
+    if source is not None:
+        settings = settings.model_copy(update={"reliability_profile_source": source})
+    sys.exit(asyncio.run(showing.run(settings, model, ask_again=ask_again, as_json=as_json)))
+
+
+@click.command()
 @click.argument("incident")
 @_kubeconfig
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -100,14 +124,18 @@ def settings_of(store: Path | None) -> "Settings":
     import pydantic  # noqa: PLC0415
     import pydantic_settings  # noqa: PLC0415
 
+    from safety_governor.domain import elastic  # noqa: PLC0415
     from safety_governor.settings import Settings  # noqa: PLC0415
 
     try:
         settings = Settings()
-        return settings if store is None else settings.model_copy(update={"store": store})
+        if store is None:
+            return settings
+        # A file that is named at the command line is what is meant, whatever the environment says.
+        return settings.model_copy(update={"store": store, "elasticsearch": elastic.Elasticsearch()})
     except pydantic.ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False):
-            name = "GOVERNOR_" + "__".join(str(part) for part in problem["loc"]).upper()
+            name = "GOVERNOR_" + "__".join(str(part) for part in problem["loc"]).upper().removeprefix("GOVERNOR_")
             click.echo(f"safety-governor: {name}: {problem['msg']}", err=True)
         sys.exit(EXIT_ERROR)
     except pydantic_settings.SettingsError as error:

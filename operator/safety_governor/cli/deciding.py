@@ -138,10 +138,9 @@ class Deciding:
             try:
                 return await ask()
             except errors.GovernorError as error:
-                # A server that has just started knows nobody's rights for a moment.
-                passing = isinstance(error, errors.RetryableError) or (
-                    self._was_unready and " answered 403 " in str(error) and not _ADMISSION.search(str(error))
-                )
+                # A server that has just started knows nobody's rights for a moment; otherwise a right that is missing stays so.
+                forbidden = " answered 403 " in str(error) and not _ADMISSION.search(str(error))
+                passing = self._was_unready if forbidden else isinstance(error, errors.RetryableError)
                 if waited >= PATIENCE or not passing:
                     raise
                 self._was_unready = True
@@ -184,8 +183,9 @@ def explained(said: str, request: Request) -> str:
         return said[denied.end() :]
     verb = "force-override" if request.word is approvals.Word.FORCE_OVERRIDE else "approve"
     if " answered 403 " in said:
+        done = "read" if " answered 403 to GET " in said else "patch"
         return (
-            f"you may not patch incidents in namespace {request.namespace}; ask for the role governor-"
+            f"you may not {done} incidents in namespace {request.namespace}; ask for the role governor-"
             f"{'overrider' if verb == 'force-override' else 'approver'} (check: kubectl auth can-i {verb} incidents.safetygovernor.io -n {request.namespace})"
         )
     return said

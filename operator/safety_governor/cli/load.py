@@ -1,6 +1,6 @@
 """`safety-governor load PATH...`: files into the knowledge store, and a report that says exactly what happened.
 
-All or nothing: one problem anywhere and nothing is loaded, unless the caller asked to keep going. It decides only that, and how
+One problem anywhere and nothing is loaded, unless the caller asked to keep going. It decides only that, and how
 to say it; reading files and storing documents are handed in, so that this module knows no adapter.
 """
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from safety_governor.domain import documents, errors
@@ -67,8 +68,8 @@ class Report(Protocol):
 class Store(Protocol):
     """Where the documents go."""
 
-    def replace_documents(self, batch: Sequence[documents.Document]) -> Report:
-        """Store all of them or none."""
+    def replace_documents(self, batch: Sequence[documents.Document], *, progress: Callable[[int], None]) -> Report:
+        """Store all of them; `progress` is told how many more are done. Raises PartlyStoredError when only some are stored."""
 
     def counts(self) -> Mapping[str, int]:
         """How many documents there are of each kind."""
@@ -89,19 +90,33 @@ def run(paths: Sequence[Path], *, read: Read, store: Store, console: Console, ke
         good = [file for file in files if file.documents and not file.problems]
         failed = any(file.problems for file in files)
         if keep_going or not failed:
-            changes = _store(store, good) if good else {}
+            changes = _store(store, good, console) if good else {}
         for line in _lines(files, changes):
             _print(console, line)
         _print(console, _conclusion(files, changes, failed=failed, kept=store.counts()))
+    except errors.PartlyStoredError as error:
+        _print(console, Text(f"✗ Not all was loaded. {error}", style="red"))
+        return 1
     except errors.KnowledgeUnavailableError as error:
         _print(console, Text(f"✗ {'The documents were loaded.' if changes else 'Nothing was loaded.'} {error}", style="red"))
         return 1
     return 0 if changes and not failed else 1
 
 
-def _store(store: Store, files: Sequence[File]) -> dict[str, Sequence[str]]:
+def _store(store: Store, files: Sequence[File], console: Console) -> dict[str, Sequence[str]]:
     """Store all documents of the files at once; what that changed, by file."""
-    changes = iter(store.replace_documents([document for file in files for document in file.documents]).changes)
+    batch = [document for file in files for document in file.documents]
+    with Progress(
+        TextColumn("Storing"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task("", total=len(batch))
+        changes = iter(store.replace_documents(batch, progress=lambda more: bar.advance(task, more)).changes)
     return {file.path: [next(changes) for _ in file.documents] for file in files}
 
 

@@ -11,8 +11,11 @@ _COMMANDS = {
     "gate": ("safety_governor.cli.audit_commands", "gate"),
     "incident": ("safety_governor.cli.incident", "group"),
     "load": ("safety_governor.cli.commands", "load"),
+    # By name alone: the operator works without the tools for agents.
+    "mcp": ("safety_governor_mcp.command", "mcp"),
     "metrics": ("safety_governor.cli.audit_commands", "metrics"),
     "operator": ("safety_governor.cli.commands", "operator"),
+    "scores": ("safety_governor.cli.commands", "scores"),
     "try": ("safety_governor.cli.commands", "rehearse"),
     "why": ("safety_governor.cli.commands", "why"),
 }
@@ -22,8 +25,10 @@ _HELP = {
     "gate": "Decide recorded inputs again: replay.",
     "incident": "Decide about incidents: approve, reject, override, why, watch (also as `kubectl incident`).",
     "load": "Load runbooks, evidence, policies and logs into the store.",
+    "mcp": "Serve the tools for planning agents, over stdio or HTTP.",
     "metrics": "Figures about the gate: summary.",
     "operator": "Run the operator: attend every Incident of the cluster.",
+    "scores": "Show how reliable a model is known to be, and from where.",
     "try": "Rehearse an incident without a cluster: Plan to Gate, here and now.",
     "why": "Tell an incident's decision from its resource.",
 }

@@ -1,7 +1,9 @@
 """`safety-governor try`: Plan to Gate in this process, and beside it what an agent without a gate would have done."""
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from safety_governor import bootstrap
+from safety_governor import bootstrap, sources
 from safety_governor.api import progress, records, v1alpha1
 from safety_governor.cli import story
 from safety_governor.domain import documents, errors, lifecycle, values, verdicts
@@ -35,9 +37,11 @@ async def run(settings: Settings, request: Request) -> int:
     console, complain = Console(highlight=False), Console(stderr=True, highlight=False)
     try:
         incidents = [incident for path in request.manifests for incident in _read(path)]
-        knowledge = _knowledge(settings, request.knowledge)
-        rehearsed = [await _rehearse(settings, knowledge, incident) for incident in incidents]
-        naive = [await _naive(knowledge, incident) for incident in incidents] if request.compare_naive else []
+        async with contextlib.AsyncExitStack() as stack:
+            knowledge = await stack.enter_async_context(_knowledge(settings, request.knowledge))
+            scores = await stack.enter_async_context(_scores(settings, complain)) if settings.agent_model else None
+            rehearsed = [await _rehearse(settings, knowledge, scores, incident) for incident in incidents]
+            naive = [await _naive(knowledge, incident) for incident in incidents] if request.compare_naive else []
     except (errors.GovernorError, OSError, ValueError) as error:
         complain.print(f"safety-governor try: {error}", soft_wrap=True, markup=False)
         return EXIT_ERROR
@@ -52,6 +56,10 @@ async def run(settings: Settings, request: Request) -> int:
             story.tell(incident, console, rehearsed=True)
         console.print("\n[dim]A rehearsal: the target is assumed to exist and its namespace to allow restarts; nothing was touched.[/]")
     return EXIT_EXECUTE if all(_executes(one) for one in rehearsed) else EXIT_BLOCKED
+
+
+def _scores(settings: Settings, complain: Console) -> AbstractAsyncContextManager[ports.Scores | None]:
+    return sources.scores(settings, complain=lambda text: complain.print(f"safety-governor try: {text}", soft_wrap=True, markup=False))
 
 
 def _executes(incident: v1alpha1.Incident) -> bool:
@@ -81,17 +89,22 @@ def _read(path: Path) -> list[v1alpha1.Incident]:
     return found
 
 
-def _knowledge(settings: Settings, paths: Sequence[Path]) -> ports.Knowledge:
+@asynccontextmanager
+async def _knowledge(settings: Settings, paths: Sequence[Path]) -> AsyncIterator[ports.Knowledge]:
     if not paths:
-        return bootstrap.open_store(settings.store)
+        async with sources.knowledge(settings) as knowledge:
+            yield knowledge
+        return
     store, problems = bootstrap.knowledge_of(paths)
     if problems:
         raise ValueError("\n".join(problems))
-    return store
+    yield store
 
 
-async def _rehearse(settings: Settings, knowledge: ports.Knowledge, incident: v1alpha1.Incident) -> v1alpha1.Incident:
-    runner, now = bootstrap.rehearsal(settings, knowledge)
+async def _rehearse(
+    settings: Settings, knowledge: ports.Knowledge, scores: ports.Scores | None, incident: v1alpha1.Incident
+) -> v1alpha1.Incident:
+    runner, now = bootstrap.rehearsal(settings, knowledge, scores)
     outcome = await runner.advance(incident)
     if isinstance(outcome, outcomes.Stall):
         # Nobody waits in a rehearsal.
@@ -113,7 +126,7 @@ async def _naive(knowledge: ports.Knowledge, incident: v1alpha1.Incident) -> str
 
 def _as_json(incident: v1alpha1.Incident) -> dict[str, object]:
     status = incident.status.model_dump(mode="json", exclude_none=True)
-    return {"incident": incident.key, **{part: status[part] for part in ("plan", "stress", "compress", "gate") if part in status}}
+    return {"incident": incident.key, **{part: status[part] for part in ("plan", "stress", "compress", "scores", "gate") if part in status}}
 
 
 def _comparison(rehearsed: Sequence[v1alpha1.Incident], naive: Sequence[str]) -> Table:

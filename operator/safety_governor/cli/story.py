@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from safety_governor.api import records, v1alpha1
-from safety_governor.domain import digests, ledger, lifecycle, values, verification
+from safety_governor.domain import digests, ledger, lifecycle, scores, values, verification
 
 _STYLES = {
     lifecycle.Phase.RESOLVED: "green",
@@ -48,6 +48,7 @@ def tell(incident: v1alpha1.Incident, console: Console, *, rehearsed: bool = Fal
     console.print(f"[bold]{plain(incident.key)}[/]  {spec.service}, {spec.severity}  [{style}]{status.phase}[/]", soft_wrap=True)
     console.print(Padding(plain(f"“{values.clip(' '.join(spec.summary.split()), 300)}”"), (0, 0, 0, 2), expand=False))
     _tell_plan(incident, console)
+    _tell_scores(status, console)
     _tell_gate(status, console)
     _tell_previews(status, console)
     _tell_evidence(status, console)
@@ -92,6 +93,18 @@ def _tell_plan(incident: v1alpha1.Incident, console: Console) -> None:
         rows.append((f"{number}.", f"{step.type}{where}" + (f" [dim]{what}[/]" if what else "")))
     if rows:
         _grid(console, rows)
+
+
+def _tell_scores(status: v1alpha1.IncidentStatus, console: Console) -> None:
+    profile = status.scores
+    if profile is None or profile.state is scores.ScoreState.NOT_ASKED:
+        return
+    figures = (("ECS", profile.ecs), ("CI", profile.comprehension_integrity), ("u-curve", profile.u_curve_magnitude))
+    told = ", ".join(f"{name} {'[yellow]unknown[/]' if figure is None else f'{figure:.2f}'}" for name, figure in figures)
+    _head(console, "Scores", f"of {plain(profile.model)}: {told}")
+    for origin in profile.origins:
+        if origin.reason:
+            console.print(Padding(f"[yellow]?[/] {plain(origin.reason)}", (0, 0, 0, 10), expand=False))
 
 
 def _tell_gate(status: v1alpha1.IncidentStatus, console: Console) -> None:

@@ -46,7 +46,7 @@ def choose(severity: values.Severity, evidence: ledger.Ledger | None, profile: s
     if profile.u_curve_magnitude is None:
         if profile.state is not scores.ScoreState.NOT_ASKED:
             return ContextMode.FULL, "the u-curve of the model is unknown"
-        return ContextMode.COMPRESSED, "nothing is disputed and no model takes part"
+        return ContextMode.COMPRESSED, "nothing is disputed and no profile of a model was asked for"
     if profile.u_curve_magnitude > U_CURVE_LIMIT:
         return ContextMode.FULL, f"u-curve magnitude {profile.u_curve_magnitude:.2f} is above {U_CURVE_LIMIT}"
     return ContextMode.COMPRESSED, "nothing is disputed"

@@ -32,6 +32,11 @@ def digest(content: Digestible) -> str:
     return "sha256:" + hashlib.sha256(rfc8785.dumps(_plain(content))).hexdigest()
 
 
+def digest_of_bytes(content: bytes) -> str:
+    """The digest of something that came from outside, as it came."""
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
 def digest_of(**parts: Digestible) -> str:
     """The digest of several named parts, any of which may be a value."""
     return digest({name: _plain(part) for name, part in parts.items()})

@@ -6,6 +6,7 @@ blocks nothing.
 """
 
 import enum
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Generic, Self, TypeVar
@@ -49,6 +50,34 @@ class Hit(Generic[Found]):
 
     document: Found
     score: float
+
+
+class SearchMode(enum.StrEnum):
+    """How a store looked for what it found."""
+
+    TEXT = "text"
+    """By words."""
+    HYBRID = "hybrid"
+    """By words and by meaning."""
+    TEXT_INSTEAD = "text-instead-of-hybrid"
+    """By words only, because meanings could not be compared this time."""
+
+
+class Hits(tuple[Hit[Found], ...]):
+    """The hits of one search, best first, of a store that can search in more than one way."""
+
+    mode: SearchMode
+
+    def __new__(cls, hits: Iterable[Hit[Found]], *, mode: SearchMode) -> Self:
+        """These hits, looked for in this way."""
+        made = super().__new__(cls, hits)
+        made.mode = mode
+        return made
+
+
+def mode_of(hits: Sequence[Hit[Found]]) -> SearchMode:
+    """How they were looked for; a store that knows only one way says nothing, and it is by words."""
+    return hits.mode if isinstance(hits, Hits) else SearchMode.TEXT
 
 
 class Trust(enum.StrEnum):

@@ -3,6 +3,8 @@
 GovernorError
 ├── RetryableError          try again later; the incident waits and says for what
 │   ├── KnowledgeUnavailableError
+│   │   └── PartlyStoredError
+│   ├── RecordsUnavailableError
 │   ├── ClusterUnavailableError
 │   ├── AgentUnavailableError
 │   ├── AutomationUnavailableError
@@ -31,6 +33,14 @@ class RetryableError(GovernorError):
 
 class KnowledgeUnavailableError(RetryableError):
     """The store of runbooks, evidence, policies and logs did not answer."""
+
+
+class PartlyStoredError(KnowledgeUnavailableError):
+    """Of the documents of one load some were stored and some were not; loading again completes it."""
+
+
+class RecordsUnavailableError(RetryableError):
+    """Whether all of the records were written is not known; writing them again is harmless."""
 
 
 class ClusterUnavailableError(RetryableError):

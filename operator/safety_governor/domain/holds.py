@@ -86,6 +86,8 @@ class _Asked:
     namespace: str
     target: plans.Target
     incident: str
+    steps: int
+    """So many actions are to be let in together."""
     now: datetime
 
     @property
@@ -108,14 +110,16 @@ def judge(
     target: plans.Target,
     incident: str,
     now: datetime,
+    steps: int = 1,
 ) -> tuple[Hold, ...]:
     """Everything that holds this incident's next action on this target back, in the order of `Guard`; empty when it may be taken.
 
-    All of the past counts: who asks about an action that is on record already leaves that action out.
+    All of the past counts: who asks about an action that is on record already leaves that action out. A remediation is let in
+    as a whole, so the budgets have to have room for all of its `steps`.
     """
     known = history.as_of(past, now)
     recent = history.last_hour(known, now)
-    asked = _Asked(rules=rules, past=known, recent=recent, namespace=namespace, target=target, incident=incident, now=now)
+    asked = _Asked(rules=rules, past=known, recent=recent, namespace=namespace, target=target, incident=incident, steps=steps, now=now)
     return (
         *_suspended(asked),
         *_in_flight(asked),
@@ -268,10 +272,16 @@ def _spent_in_cluster(asked: _Asked) -> Iterator[Hold]:
 
 
 def _spent(asked: _Asked, guard: Guard, limit: int | None, entries: Sequence[history.Past], *, where: str) -> Iterator[Hold]:
-    if limit is None or len(entries) < limit:
+    if limit is None or len(entries) + asked.steps <= limit:
         return
-    until = _room_at(limit, [one.claimed_at for one in entries])
-    yield asked.hold(guard, f"{len(entries)} of {limit} actions {where} in the last hour; {_next(asked, until)}", until=until)
+    if asked.steps > limit > 0:
+        never = f"it takes {asked.steps} actions, and {limit} {where} are all that an hour has; none runs until a person raises that"
+        yield asked.hold(guard, never)
+        return
+    # For so many of those of the last hour there is room beside it.
+    until = _room_at(limit - asked.steps + 1, [one.claimed_at for one in entries]) if limit else None
+    wanted = f", and it takes {asked.steps}" if asked.steps > 1 else ""
+    yield asked.hold(guard, f"{len(entries)} of {limit} actions {where} in the last hour{wanted}; {_next(asked, until)}", until=until)
 
 
 def _spread_too_far(asked: _Asked) -> Iterator[Hold]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from safety_governor.domain import actions, changes, digests, plans, requests, snapshots, values, workloads
+from safety_governor.domain import actions, changes, digests, plans, requests, snapshots, values, verification, workloads
 
 _ANY_KEY = "sha256:" + "0" * 64
 _ANY_INCIDENT = "namespace/name"
@@ -12,9 +12,9 @@ _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 _KNOWN = {_ANY_KEY: "(key of the action)", _ANY_INCIDENT: "(this incident)", f"{_ANY_TIME:%Y-%m-%dT%H:%M:%SZ}": "(time of the claim)"}
 
 
-def intent(before: snapshots.Snapshot) -> actions.Intent:
+def intent(before: snapshots.Snapshot, watch: verification.Watch) -> actions.Intent:
     """A claim that nobody makes: what is only settled by a claim is replaced by words."""
-    return actions.Intent(key=_ANY_KEY, incident=_ANY_INCIDENT, at=_ANY_TIME, before=before)
+    return actions.Intent(key=_ANY_KEY, incident=_ANY_INCIDENT, at=_ANY_TIME, before=before, patience_seconds=watch.timeout_seconds)
 
 
 def of(step: plans.Step, scene: workloads.Scene, request: requests.Request | None, result: Mapping[str, Any]) -> changes.Preview:
@@ -31,8 +31,10 @@ def of(step: plans.Step, scene: workloads.Scene, request: requests.Request | Non
     )
 
 
-def content(request: requests.Request | None) -> str:
+def content(request: requests.Request | None, result: Mapping[str, Any]) -> str:
     """Digest of what would be asked for, hidden values included, so that what was approved is that and nothing else.
+
+    `result` is the answer to a dry run; of automation outside of the cluster it tells where that is.
 
     Left out is what says which version of the target was read; what it is to be is part of the approval anyway.
     """
@@ -41,8 +43,10 @@ def content(request: requests.Request | None) -> str:
             return digests.digest(body.get("spec"))
         case requests.Patch(body=body):
             return digests.digest([dict(one) for one in body if isinstance(one, Mapping) and one["path"].startswith("/spec")])
-        case requests.Create(body=body) | requests.Call(body=body):
+        case requests.Create(body=body):
             return digests.digest(dict(body))
+        case requests.Call(body=body):
+            return digests.digest([dict(body), dict(result)])
         case _:
             return digests.digest(None)
 

@@ -70,4 +70,7 @@ def _unsupported(steps: Sequence[plans.Step]) -> str:
     if any(step.type is values.ActionType.MANUAL for step in steps):
         return ""
     found = [f"{step.id} ({step.type}): {problem}" for step in steps for problem in actions.of(step.type).problems(step)]
+    # Which revision is the one before depends on what the steps before it leave there.
+    vague = [step for step in steps[1:] if step.type is values.ActionType.ROLLOUT_UNDO and "revision" not in step.parameters]
+    found += [f"{step.id} ({step.type}): a step that is not the first has to say which revision it goes back to" for step in vague]
     return values.clip("; ".join(found), values.TEXT_LIMIT)

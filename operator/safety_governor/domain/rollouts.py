@@ -45,6 +45,11 @@ def since(seen: Observed, begun: datetime) -> Observed:
     return seen.model_copy(update={"progressing_reason": ""})
 
 
+def completed_at(seen: Observed) -> datetime | None:
+    """When the controller saw its last rollout come to its end; None where it does not tell."""
+    return seen.progressing_since if seen.progressing_reason == "NewReplicaSetAvailable" else None
+
+
 def progress(seen: Observed) -> tuple[Progress, str]:
     """How far the rollout is, and a sentence for people."""
     if seen.observed_generation < seen.generation:

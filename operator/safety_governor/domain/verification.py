@@ -21,6 +21,7 @@ NO_BETTER = 0.8
 """An error ratio that is still above this share of a bad one is no better."""
 
 LONGEST_LOOK_AWAY = timedelta(seconds=5)
+TROUBLED_LIMIT = 64
 
 
 class Outcome(enum.StrEnum):
@@ -45,15 +46,21 @@ class Watch(values.Value):
     """Whether the alert has to resolve itself before the action counts as verified."""
     require_telemetry: bool = False
     """Whether the live logs have to be readable afterwards."""
+    must_help: bool = True
+    """Whether errors have to become fewer; not of a step that others follow, as only all of them together are the remedy."""
 
 
 class Baseline(values.Value):
     """How things were before the action."""
 
-    troubled: tuple[values.Line, ...] = Field(default=(), max_length=64)
-    """Uids of pods that were crash-looping, or restarted a short while before."""
+    troubled: tuple[values.Line, ...] = Field(default=(), max_length=TROUBLED_LIMIT)
+    """Uids of pods that were crash-looping, or restarted a short while before; when it is full, there may have been more."""
     error_ratio: float | None = Field(default=None, ge=0.0, le=1.0)
     """Of the live logs; absent when unknown."""
+
+    def had_trouble(self, pod: workloads.Pod, *, since: datetime) -> bool:
+        """Whether the trouble of the pod may be older than the action."""
+        return pod.uid in self.troubled or (len(self.troubled) >= TROUBLED_LIMIT and pod.created_at < since)
 
 
 class Observation(values.Value):
@@ -67,6 +74,8 @@ class Observation(values.Value):
     telemetry_problem: values.Text = ""
     """Why it could not be read."""
     alert_resolved: bool = False
+    effect_at: datetime | None = None
+    """When what was asked for was certainly done, where that can be told; the pods may tell of a later time."""
     meddled: bool = False
     """Whether somebody else has changed the target since; what it does now is not only our doing, and is not ours to undo."""
 
@@ -79,10 +88,20 @@ class Judged(values.Value):
     until: datetime
 
 
-def soaked_at(pods: Sequence[workloads.Pod], watch: Watch, *, since: datetime) -> datetime:
-    """When everything will have gone well for long enough: counted from when the last pod became ready, not from when we looked."""
-    ready = [pod.ready_since for pod in pods if pod.ready_since is not None and not pod.terminating]
-    return max((since, *ready)) + timedelta(seconds=watch.soak_seconds)
+def ratio_of(seen: Telemetry | None) -> float | None:
+    """The share of errors in the live logs; None when they say too little for one."""
+    return seen.error_ratio if seen is not None and seen.lines >= ENOUGH_LINES else None
+
+
+def took_effect_at(seen: Observation, *, since: datetime) -> datetime:
+    """Since when things are as the action wanted them: from the last sign of that on, not from when we looked."""
+    ready = [pod.ready_since for pod in seen.pods if pod.ready_since is not None and not pod.terminating]
+    return max((since, seen.effect_at or since, *ready))
+
+
+def soaked_at(seen: Observation, watch: Watch, *, since: datetime) -> datetime:
+    """When everything will have gone well for long enough."""
+    return took_effect_at(seen, since=since) + timedelta(seconds=watch.soak_seconds)
 
 
 def judge(seen: Observation, baseline: Baseline, watch: Watch, *, since: datetime, now: datetime) -> Judged:
@@ -104,18 +123,24 @@ def _judged(seen: Observation, baseline: Baseline, watch: Watch, *, since: datet
         return Judged(outcome=Outcome.REGRESSED, message=seen.sentence, until=now)
     if seen.progress is rollouts.Progress.OVERTAKEN:
         return Judged(outcome=Outcome.INCONCLUSIVE, message=seen.sentence, until=now)
-    overdue = waited >= timedelta(seconds=watch.timeout_seconds)
     if not complete:
-        if overdue:
-            return Judged(outcome=Outcome.INCONCLUSIVE, message=f"{seen.sentence}, after {_spoken(watch.timeout_seconds)}", until=now)
-        pause = min(max(waited / 5, timedelta(seconds=0.5)), LONGEST_LOOK_AWAY)
-        return Judged(message=seen.sentence, until=now + pause)
-    soaked = soaked_at(seen.pods, watch, since=since)
+        return _going_on(seen, watch, since=since, now=now)
+    soaked = soaked_at(seen, watch, since=since)
     if now < soaked:
         return _soaking(seen, watch, until=soaked, waited=waited, now=now)
     if old_trouble:
         return Judged(outcome=Outcome.INCONCLUSIVE, message=f"{seen.sentence}, but {old_trouble}", until=now)
     return _after_the_soak(seen, baseline, watch, overdue=now >= soaked + timedelta(seconds=watch.timeout_seconds), now=now)
+
+
+def _going_on(seen: Observation, watch: Watch, *, since: datetime, now: datetime) -> Judged:
+    waited = now - since
+    if waited < timedelta(seconds=watch.timeout_seconds):
+        pause = min(max(waited / 5, timedelta(seconds=0.5)), LONGEST_LOOK_AWAY)
+        return Judged(message=seen.sentence, until=now + pause)
+    if stuck := _does_not_start(seen.pods, since=since):
+        return Judged(outcome=Outcome.REGRESSED, message=stuck, until=now)
+    return Judged(outcome=Outcome.INCONCLUSIVE, message=f"{seen.sentence}, after {_spoken(watch.timeout_seconds)}", until=now)
 
 
 def _soaking(seen: Observation, watch: Watch, *, until: datetime, waited: timedelta, now: datetime) -> Judged:
@@ -133,9 +158,9 @@ def _after_the_soak(seen: Observation, baseline: Baseline, watch: Watch, *, over
     if worse:
         return Judged(outcome=Outcome.REGRESSED, message=f"{seen.sentence}, but {worse}", until=now)
     if unclear:
-        if overdue or not seen.telemetry_problem:
+        if overdue:
             return Judged(outcome=Outcome.INCONCLUSIVE, message=f"{seen.sentence}, but {unclear}", until=now)
-        return Judged(message=f"{seen.sentence}, but {unclear}; it is read again", until=again)
+        return Judged(message=f"{seen.sentence}, but {unclear}; the logs are read again", until=again)
     told += compared
     if seen.alert_resolved:
         told.append("the alert has resolved itself")
@@ -152,18 +177,20 @@ def _compared(seen: Observation, baseline: Baseline, watch: Watch) -> tuple[list
         return [], "", ""
     if seen.telemetry_problem:
         return [], "", f"the live logs cannot be read: {seen.telemetry_problem}"
-    after = seen.telemetry
-    if after is None or after.error_ratio is None or after.lines < ENOUGH_LINES:
-        lines = after.lines if after is not None else 0
+    after = ratio_of(seen.telemetry)
+    if after is None:
+        lines = seen.telemetry.lines if seen.telemetry is not None else 0
         silent = f"the live logs say too little since ({lines} lines)"
-        return ([], "", silent) if watch.require_telemetry else ([silent], "", "")
+        # Where errors were to become fewer, nobody has seen that they did.
+        hoped_for = watch.must_help and (baseline.error_ratio or 0.0) >= BAD_RATIO
+        return ([], "", silent) if watch.require_telemetry or hoped_for else ([silent], "", "")
     before = baseline.error_ratio
     if before is None:
-        return [f"errors {after.error_ratio:.0%} of the log since"], "", ""
-    compared = f"errors {before:.0%} of the log before, {after.error_ratio:.0%} since"
-    if after.error_ratio > before + WORSE_BY:
+        return [f"errors {after:.0%} of the log since"], "", ""
+    compared = f"errors {before:.0%} of the log before, {after:.0%} since"
+    if after > before + WORSE_BY:
         return [], compared, ""
-    if before >= BAD_RATIO and after.error_ratio > before * NO_BETTER:
+    if watch.must_help and before >= BAD_RATIO and after > before * NO_BETTER:
         return [], "", f"it is no better: {compared}"
     return [compared], "", ""
 
@@ -180,10 +207,16 @@ def _troubles(pods: Sequence[workloads.Pod], baseline: Baseline, *, since: datet
         if not pod.is_crash_looping and (pod.restarts == 0 or pod.last_ended_at is None or pod.last_ended_at < since):
             continue
         told = _told(pod)
-        if pod.uid not in baseline.troubled:
+        if not baseline.had_trouble(pod, since=since):
             return told, ""
         old = f"{told}, as before"
     return "", old
+
+
+def _does_not_start(pods: Sequence[workloads.Pod], *, since: datetime) -> str:
+    """A new pod that will not start however long one waits, such as one whose image does not exist."""
+    stuck = next((pod for pod in pods if pod.cannot_start and not pod.terminating and pod.created_at >= since), None)
+    return f"pod {stuck.name} does not start ({stuck.waiting})" if stuck is not None else ""
 
 
 def _told(pod: workloads.Pod) -> str:

@@ -15,6 +15,19 @@ ROLLING = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
 FORGIVEN = timedelta(minutes=10)
 """After so long without a restart the kubelet, too, forgets those of before."""
 
+_NEVER = frozenset(
+    {
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "ErrImageNeverPull",
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "RunContainerError",
+    }
+)
+"""What the kubelet says of containers that do not start until somebody changes something."""
+
 NODE = "Node"
 JOB = "Job"
 
@@ -77,6 +90,11 @@ class Pod(values.Value):
         """Whether the kubelet has begun to wait between restarts."""
         return self.waiting == "CrashLoopBackOff"
 
+    @property
+    def cannot_start(self) -> bool:
+        """Whether a container of it does not even begin to run."""
+        return self.waiting in _NEVER
+
     def is_in_trouble(self, now: datetime) -> bool:
         """Whether it crash-loops, or was restarted a short while ago: for most of its back-off the kubelet does not say that it waits."""
         return self.is_crash_looping or (self.restarts > 0 and self.last_ended_at is not None and now - self.last_ended_at < FORGIVEN)
@@ -118,7 +136,17 @@ class Job(values.Value):
     name: values.Name
     state: JobState
     reason: values.Line = ""
+    ended_at: datetime | None = None
+    """When it came to its end."""
     marks: Mapping[str, str] = Field(default_factory=dict)
+
+
+class Disruptions(values.Value):
+    """How many pods a disruption budget lets go at present."""
+
+    budget: values.Name
+    """Name of the PodDisruptionBudget."""
+    allowed: int = Field(ge=0)
 
 
 class Related(enum.StrEnum):
@@ -127,6 +155,7 @@ class Related(enum.StrEnum):
     PODS = "Pods"
     REVISIONS = "Revisions"
     AUTOSCALERS = "Autoscalers"
+    DISRUPTIONS = "Disruptions"
     NODES = "Nodes"
     JOBS = "Jobs"
 
@@ -143,6 +172,8 @@ class Scene(values.Value):
     """Newest first; the present one among them."""
     autoscaler: values.Line | None = None
     """Who decides on the replicas, as Kind/name; empty when nobody does."""
+    disruptions: Disruptions | None = None
+    """What the tightest of the disruption budgets over its pods allows; absent when there is none, or nobody asked."""
     other_nodes: int | None = Field(default=None, ge=0)
     """How many other nodes are ready and take pods."""
     job_template: JobTemplate | None = None

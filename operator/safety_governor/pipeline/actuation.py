@@ -10,8 +10,8 @@ from safety_governor.pipeline import ports
 class Automation(Protocol):
     """Automation that was there before us; it takes a repeated key for the same request."""
 
-    def check(self, webhook: str) -> None:
-        """Raise AutomationRefusedError when no automation of that name is known."""
+    def check(self, webhook: str) -> str:
+        """Digest of what is known of it, its address among that. Raises AutomationRefusedError when no automation of that name is known."""
 
     async def call(self, webhook: str, *, key: str, body: Mapping[str, Any]) -> None:
         """Call it. Raises AutomationUnavailableError when it is not known whether it took the call, AutomationRefusedError when it did not."""
@@ -27,8 +27,7 @@ class Actuation:
     async def dry_run(self, namespace: str, request: requests.Request) -> Mapping[str, Any]:
         """Try without doing it."""
         if isinstance(request, requests.Call):
-            self._automation.check(request.webhook)
-            return {}
+            return {"endpoint": self._automation.check(request.webhook)}
         return await self._cluster.dry_run(namespace, request)
 
     async def act(self, namespace: str, request: requests.Request) -> None:

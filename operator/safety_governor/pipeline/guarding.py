@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from safety_governor.api import v1alpha1
-from safety_governor.domain import actions, errors, guardrails, holds, plans, requests, workloads
+from safety_governor.domain import actions, errors, guardrails, holds, plans, requests, verification, workloads
 from safety_governor.pipeline import ports, register
 
 
@@ -34,12 +34,14 @@ class Guarding:
         actuator: ports.Actuator,
         past: register.Register,
         ceilings: guardrails.Ceilings,
+        watch: verification.Watch,
         own_namespace: str,
     ) -> None:
         self._rails = rails
         self._actuator = actuator
         self._past = past
         self._ceilings = ceilings
+        self._watch = watch
         self._own_namespace = own_namespace
 
     async def read(self, namespace: str) -> Rails:
@@ -51,7 +53,10 @@ class Guarding:
     def refusals(
         self, rails: Rails, *, namespace: str, target: plans.Target, steps: Sequence[plans.Step], scenes: Sequence[workloads.Scene]
     ) -> tuple[str, ...]:
-        """Why these steps may not run on this target at all. `scenes` has one for each step, or none when there is no target."""
+        """Why these steps may not run on this target at all. `scenes` has one for each step, or none when there is no target.
+
+        Whether a later step would change anything is not asked: the earlier ones have not been done yet.
+        """
         forbidden = guardrails.objections(rails.rules, namespace=namespace, own_namespace=self._own_namespace, target=target, steps=steps)
         if rails.rules is None:
             return forbidden
@@ -60,25 +65,60 @@ class Guarding:
             for step, scene in zip(steps, scenes, strict=False)
             for reason in actions.of(step.type).refusals(step, scene, rails.rules)
         ]
-        return tuple(dict.fromkeys((*forbidden, *refused)))
+        if refused or forbidden or not scenes:
+            return tuple(dict.fromkeys((*forbidden, *refused)))
+        needless = actions.of(steps[0].type).needless(steps[0], scenes[0])
+        return (needless,) if needless else ()
+
+    def watch(self, rails: Rails, *, undoing: bool = False, is_last: bool = True) -> verification.Watch:
+        """The stricter of what the operator and what the namespace say.
+
+        An undo brings back how things were when the alert was raised; neither the alert nor the logs can tell that it went well.
+        Whether the remedy has helped is told by its last step.
+        """
+        configured, rules = self._watch, rails.rules
+        if rules is None:
+            return configured
+        asked = rules.verification
+        return verification.Watch(
+            timeout_seconds=min(configured.timeout_seconds, asked.timeout_seconds or configured.timeout_seconds),
+            soak_seconds=max(configured.soak_seconds, asked.soak_seconds or 0),
+            require_alert_resolved=not undoing and is_last and (configured.require_alert_resolved or asked.require_alert_resolved),
+            require_telemetry=not undoing and (configured.require_telemetry or rules.require_telemetry),
+            must_help=is_last,
+        )
+
+    def undo_refusals(self, rails: Rails, *, step: plans.Step, scene: workloads.Scene) -> tuple[str, ...]:
+        """Why a change may not be taken back either: the guard-rails that limit changes are not asked, what makes it unsafe is."""
+        if rails.rules is None:
+            return ("the namespace has no RemediationPolicy any more",)
+        kind = actions.of(step.type)
+        executor = () if scene.executor_exists else ("the namespace has no ServiceAccount governor-executor, so nothing may be done in it",)
+        return (*executor, *kind.objections(step, scene, rails.rules))
 
     def holds(
-        self, rails: Rails, incident: v1alpha1.Incident, *, now: datetime, begun: bool = False, undoing: bool = False
+        self, rails: Rails, incident: v1alpha1.Incident, *, now: datetime, steps: int = 1, begun: bool = False, undoing: bool = False
     ) -> tuple[holds.Hold, ...]:
-        """What has to pass before the incident may act on its target; `begun` when it has taken a step of its remediation already."""
+        """What has to pass before the incident may take so many steps; `begun` when it has taken one of its remediation already."""
         if rails.rules is None:
             message = f"namespace {incident.metadata.namespace} has no RemediationPolicy any more; nothing is done until it has one"
             return (holds.Hold(guard=holds.Guard.SUSPENDED, message=message, until=None),)
-        found = self._past.judge(rails.rules, namespace=incident.metadata.namespace, target=incident.target, incident=incident.key, now=now)
+        found = self._past.judge(
+            rails.rules, namespace=incident.metadata.namespace, target=incident.target, incident=incident.key, now=now, steps=steps
+        )
         if undoing:
             return tuple(one for one in found if one.guard in _HOLD_UNDOING)
         return tuple(one for one in found if one.guard in _HOLD_LATER) if begun else found
 
     async def disruption(self, namespace: str, step: plans.Step, scene: workloads.Scene) -> str:
-        """Why the disruption budgets do not let a pod go now that would, as the API server says in a dry run; empty when they do."""
-        pod = actions.of(step.type).first_to_go(step, scene)
+        """Why the disruption budgets do not let the pods go now that would, as the API server says in a dry run; empty when they do."""
+        kind = actions.of(step.type)
+        pod = kind.first_to_go(step, scene)
         if pod is None:
             return ""
+        down, budget = kind.takes_down(step, scene), scene.disruptions
+        if budget is not None and down > budget.allowed > 0:
+            return f"it may take {down} pods down at once, and PodDisruptionBudget/{budget.budget} lets {budget.allowed} go at present"
         try:
             await self._actuator.dry_run(namespace, requests.Evict(pod=pod.name, uid=pod.uid))
         except errors.DisruptionRefusedError as error:

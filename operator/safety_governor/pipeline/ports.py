@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from safety_governor.api import v1alpha1
-from safety_governor.domain import briefs, documents, guardrails, journal, plans, requests, telemetry, workloads
+from safety_governor.domain import briefs, documents, guardrails, journal, plans, requests, scores, telemetry, workloads
 from safety_governor.domain.audit.documents import Record
 from safety_governor.domain.audit.events import Event, Position
 from safety_governor.domain.documents import Hit
@@ -61,6 +61,13 @@ class Agent(Protocol):
 
     async def stress(self, brief: briefs.Brief, plan: plans.Plan) -> briefs.Reply:
         """A second look at the plan: see domain.answers.StressAnswer for the shape of the answer."""
+
+
+class Scores(Protocol):
+    """How reliable models are, as the services that measure them say. Asking may start an expensive run there, so answers are kept."""
+
+    async def read(self, service: str, model: str) -> scores.Reading:
+        """What the service ("ddft", "cdct" or "eect") knows of the model. Raises nothing: a reading without figures says why."""
 
 
 class Incidents(Protocol):

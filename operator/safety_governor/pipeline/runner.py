@@ -11,7 +11,7 @@ from typing import Protocol
 from safety_governor.api import records, v1alpha1
 from safety_governor.domain import approvals, errors, lifecycle, values
 from safety_governor.pipeline import cases, outcomes, ports
-from safety_governor.pipeline.stages import approve
+from safety_governor.pipeline.stages import approve, claim
 
 LOOK_AGAIN = timedelta(seconds=15)
 """How long it takes until what could not be read is tried again while people are asked."""
@@ -33,7 +33,7 @@ class Stages:
     compress: Stage
     gate: Stage
     approve: approve.Approve
-    claim: Stage
+    claim: claim.Claim
     execute: Stage
     verify: Stage
 
@@ -70,7 +70,7 @@ class Runner:
             return judged
         case = case.with_status(judged.status)
         if case.status.phase == lifecycle.Phase.AWAITING_APPROVAL:
-            return await self._stages.approve.run(case)
+            return _looked_at_again(case, await self._stages.approve.run(case))
         return await self._stalling(case, self._stages.claim.run)
 
     async def _judge(self, case: cases.Case) -> outcomes.Outcome:
@@ -106,7 +106,7 @@ class Runner:
         """People were asked because something could not be read; as soon as it can be, they are asked about what it says."""
         judged = await self._judge(replace(case, rechecking=True, give_up_reading=False))
         if isinstance(judged, outcomes.Stall):
-            return replace(waiting, until=min(waiting.until, case.now + LOOK_AGAIN))
+            return _looked_at_again(case, waiting)
         return await self._assess(case.with_status(judged.status.model_copy(update={"gate": None})))
 
     async def _resume(self, case: cases.Case) -> outcomes.Outcome:
@@ -118,6 +118,8 @@ class Runner:
 
     async def _recheck(self, case: cases.Case, released: v1alpha1.IncidentStatus) -> outcomes.Outcome:
         """Judge again what was released; only if it comes out the same is it claimed."""
+        if (waiting := self._stages.claim.turn(case)) is not None:
+            return waiting
         unknown_then = case.status.stress is not None and case.status.stress.ledger is None
         again = replace(case, rechecking=True, give_up_reading=case.give_up_reading or unknown_then)
         judged = await self._judge(again)
@@ -158,6 +160,13 @@ def _is_claimed(status: v1alpha1.IncidentStatus) -> bool:
 
 def _rests_on_unknowns(status: v1alpha1.IncidentStatus) -> bool:
     return status.stress is not None and (status.stress.ledger is None or status.stress.policies is None)
+
+
+def _looked_at_again(case: cases.Case, outcome: outcomes.Outcome) -> outcomes.Outcome:
+    """Nobody wakes an incident when the store is back, so one that rests on unknowns does not sleep until its question expires."""
+    if isinstance(outcome, outcomes.Wait) and _rests_on_unknowns(outcome.status):
+        return replace(outcome, until=min(outcome.until, case.now + LOOK_AGAIN))
+    return outcome
 
 
 def _ended(incident: v1alpha1.Incident) -> v1alpha1.IncidentStatus:

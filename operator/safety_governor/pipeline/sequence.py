@@ -81,5 +81,6 @@ def intent_of(incident: str, action: records.Action) -> actions.Intent:
         incident=incident,
         at=action.claimed_at,
         before=action.before,
+        patience_seconds=action.watch.timeout_seconds,
         acknowledged=action.acknowledged_at is not None,
     )

@@ -134,7 +134,10 @@ def all_allowed(**changes: Any) -> guardrails.Guardrails:
 
 
 def refusals(step: plans.Step, scene: workloads.Scene, **rules: Any) -> tuple[str, ...]:
-    return actions.of(step.type).refusals(step, scene, all_allowed(**rules))
+    """What the gate would say of it as the first step."""
+    kind = actions.of(step.type)
+    needless = kind.needless(step, scene)
+    return kind.refusals(step, scene, all_allowed(**rules)) or ((needless,) if needless else ())
 
 
 def an_intent(step: plans.Step, scene: workloads.Scene, **changes: Any) -> actions.Intent:

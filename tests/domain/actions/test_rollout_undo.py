@@ -59,7 +59,7 @@ REFUSED: dict[str, tuple[plans.Step, dict[str, Any], dict[str, Any], tuple[str, 
     "there is no such template": (to_template(NOWHERE), {}, {}, (NO_REVISION,)),
     "there is only the present one": (TO_THE_ONE_BEFORE, {}, {"revisions": (a_revision(1, a_template()),)}, (NO_REVISION,)),
     "it is not known which there are": (TO_THE_ONE_BEFORE, {}, {"revisions": None}, (NO_REVISION,)),
-    "it is there already": (to_revision(2), {}, {}, (f"Deployment/{NAME} is at revision 2 already",)),
+    "it is there already": (to_revision(2), {}, {}, (f"Deployment/{NAME} is at revision 2 already, so nothing would change",)),
     "the target is paused": (
         TO_THE_ONE_BEFORE,
         {"paused": True},

@@ -78,7 +78,7 @@ def test_asks_for_a_job_with_limits_and_without_a_token() -> None:
             },
             "spec": {
                 "backoffLimit": 0,
-                "activeDeadlineSeconds": 900,
+                "activeDeadlineSeconds": 600,
                 "ttlSecondsAfterFinished": 24 * HOURS,
                 "template": {
                     "metadata": {"labels": {"a": "b"}},
@@ -87,6 +87,14 @@ def test_asks_for_a_job_with_limits_and_without_a_token() -> None:
             },
         },
     )
+
+
+@pytest.mark.parametrize(("wanted", "patience", "given"), [(None, 3600, 900), (None, 60, 60), (7200, 600, 600), (30, 600, 30)])
+def test_ends_before_nobody_looks_at_it_any_more(wanted: int | None, patience: int, given: int) -> None:
+    template = JOB_TEMPLATE.model_copy(update={"spec": {**JOB_TEMPLATE.spec, "activeDeadlineSeconds": wanted}})
+    asked = request(STEP, a_scene(job_template=template), patience_seconds=patience)
+    assert isinstance(asked, requests.Create)
+    assert asked.body["spec"]["activeDeadlineSeconds"] == given
 
 
 def test_keeps_the_limits_of_its_template() -> None:

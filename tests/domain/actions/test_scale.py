@@ -62,10 +62,7 @@ REFUSED: dict[str, tuple[int, dict[str, Any], tuple[str, ...]]] = {
     "both": (
         3,
         {"autoscaler": None},
-        (
-            f"it is not known whether an autoscaler decides on the replicas of Deployment/{NAME}",
-            f"Deployment/{NAME} has 3 replicas already, so nothing would change",
-        ),
+        (f"it is not known whether an autoscaler decides on the replicas of Deployment/{NAME}",),
     ),
 }
 

@@ -4,18 +4,13 @@ An index never changes; when the store does, another one is built. It holds the 
 of one generation throughout.
 """
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 
-from safety_governor.adapters.embedded import analysis, markdown, ranking, records
+from safety_governor.adapters.embedded import records
 from safety_governor.adapters.embedded.fulltext import FullText, Row
 from safety_governor.domain import documents
-
-_CANDIDATES = 50
-"""How many runbooks of each of two searches are compared closely."""
-_DIGITS = 6
-"""Scores are rounded, so that runbooks that fit equally are equal and their ids decide."""
+from safety_governor.search import forms, ranking
 
 
 class Index:
@@ -38,9 +33,8 @@ class RunbookIndex:
 
     def __init__(self, held: Sequence[documents.Runbook]) -> None:
         self._held = held
-        self._names = [tuple(ranking.Name.of(name) for name in (one.title, *one.tags)) for one in held]
-        self._about = [tuple(analysis.terms(markdown.meaning(one.body))) for one in held]
-        self._titles = Counter(term for names in self._names for term in {term for name in names for term in name.terms})
+        self._forms = [forms.RunbookForm.of(one) for one in held]
+        self._titles = Counter(term for form in self._forms for term in form.named)
         self._text = FullText((self._row(at) for at in range(len(held))), fields=("name", "text"))
         self._weights: dict[str, float] = {}  # of words in names and meanings only, so questions cannot make it grow
 
@@ -49,31 +43,27 @@ class RunbookIndex:
         question = ranking.Question(query)
         text = {"text": question.terms}
         names = {"name": sorted({*question.terms, *question.compounds, *question.initials})}
-        by_text = self._text.best(text, service=service, limit=max(limit, _CANDIDATES))
-        by_name = self._text.best(names, service=service, limit=_CANDIDATES)
+        by_text = self._text.best(text, service=service, limit=max(limit, forms.CANDIDATES))
+        by_name = self._text.best(names, service=service, limit=forms.CANDIDATES)
         unscored = [at for at in by_name if at not in by_text]
         body = by_text | self._text.scores(text, unscored)
-        scored = [(at, self._fit(question, at, body.get(at, 0.0))) for at in (by_text | by_name)]
-        best = sorted(scored, key=lambda pair: (-pair[1], self._held[pair[0]].id))[:limit]
-        return [documents.Hit(document=self._held[at], score=score) for at, score in best]
+        scored = [(self._held[at], self._fit(question, at, body.get(at, 0.0))) for at in (by_text | by_name)]
+        return forms.best_first(scored, limit)
 
     def _fit(self, question: ranking.Question, at: int, body: float) -> float:
-        return round(ranking.fit(question, names=self._names[at], about=self._about[at], body=body, weight=self._weight), _DIGITS)
+        form = self._forms[at]
+        return forms.rounded(ranking.fit(question, names=form.names, about=form.about, body=body, weight=self._weight))
 
     def _weight(self, term: str) -> float:
         weight = self._weights.get(term)
         if weight is None:
-            total = len(self._held)
-            weight = (_rarity(self._titles[term], total) + _rarity(self._text.frequency("text", term), total)) / 2
-            self._weights[term] = weight
+            in_texts = self._text.frequency("text", term)
+            weight = self._weights[term] = forms.weight(in_names=self._titles[term], in_texts=in_texts, total=len(self._held))
         return weight
 
     def _row(self, at: int) -> Row:
-        one = self._held[at]
-        named = [term for name in self._names[at] for term in (*name.terms, *(alias for alias, _ in name.aliases))]
-        words = [term for name in self._names[at] for term in name.terms]
-        actions = " ".join(remediation.action for remediation in one.remediations)
-        return Row(service=one.service, fields={"name": named, "text": words + analysis.terms("\n".join((actions, *one.claims, one.body)))})
+        form, one = self._forms[at], self._held[at]
+        return Row(service=one.service, fields={"name": form.spellings, "text": form.text(one)})
 
 
 class EvidenceIndex:
@@ -102,14 +92,9 @@ class _Shelf:
     def search(self, query: str, *, service: str, limit: int) -> list[documents.Hit[documents.Evidence]]:
         terms = ranking.Question(query).terms
         found = self._text.best({"text": terms, "actions": terms}, service=service, limit=limit)
-        rounded = ((at, round(score, _DIGITS)) for at, score in found.items())
-        best = sorted(rounded, key=lambda pair: (-pair[1], self._held[pair[0]].id))
-        return [documents.Hit(document=self._held[at], score=score) for at, score in best]
+        return forms.best_first([(self._held[at], forms.rounded(score)) for at, score in found.items()], limit)
 
 
 def _evidence_row(one: documents.Evidence) -> Row:
-    return Row(service=one.service, fields={"text": analysis.terms(one.text), "actions": analysis.terms(" ".join(one.actions))})
-
-
-def _rarity(frequency: int, total: int) -> float:
-    return math.log(1 + (total - frequency + 0.5) / (frequency + 0.5))
+    form = forms.EvidenceForm.of(one)
+    return Row(service=one.service, fields={"text": form.text, "actions": form.actions})

@@ -8,14 +8,14 @@ because each question compares the generation in the file with the one its index
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
 
-from safety_governor.adapters.embedded import database, index, logs, records
-from safety_governor.domain import documents, telemetry
+from safety_governor.adapters.embedded import database, index, records
+from safety_governor.domain import documents, loglines, telemetry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +71,12 @@ class EmbeddedKnowledge:
         self._index = None
         self._database.close()
 
-    def replace_documents(self, batch: Sequence[documents.Document]) -> LoadReport:
+    def replace_documents(self, batch: Sequence[documents.Document], *, progress: Callable[[int], None] = lambda _: None) -> LoadReport:
         """Store the documents, all or none, each in place of the one with its kind and id. Blocks."""
         with self._database.writing() as connection:
-            return LoadReport(changes=records.replace(connection, batch))
+            changes = records.replace(connection, batch)
+        progress(len(batch))
+        return LoadReport(changes=changes)
 
     def counts(self) -> dict[str, int]:
         """How many documents are stored of each kind. Blocks."""
@@ -133,7 +135,7 @@ class EmbeddedKnowledge:
             with self._database.reading() as connection:
                 self._generation(connection)
                 lines = records.log_lines(connection, service=service, since=since, until=until)
-                return logs.summarise(lines, service=service, since=since, until=until)
+                return loglines.summarise(lines, service=service, since=since, until=until)
 
         return await asyncio.to_thread(read)
 

@@ -3,6 +3,7 @@
 import hashlib
 from datetime import datetime
 
+import pydantic
 import structlog
 
 from safety_governor.adapters.kubernetes.api import Api, InvalidError, NotFoundError
@@ -26,8 +27,15 @@ class ClusterIncidents:
     async def list_all(self) -> list[v1alpha1.Incident]:
         """All incidents, or those of the one namespace that is attended."""
         where = f"namespaces/{self._namespace}/" if self._namespace else ""
-        items = await self._api.list(f"/apis/{group.GROUP}/{group.VERSION}/{where}{group.INCIDENTS}")
-        return [v1alpha1.Incident.read(one) for one in items]
+        found = []
+        for item in await self._api.list(f"/apis/{group.GROUP}/{group.VERSION}/{where}{group.INCIDENTS}"):
+            try:
+                found.append(v1alpha1.Incident.read(item))
+            except pydantic.ValidationError as error:
+                # Written by a newer version, or by hand; what it did stands in the journal as well.
+                name = f"{item['metadata']['namespace']}/{item['metadata']['name']}"
+                _log.error("an Incident cannot be read by this version of the operator; it is left alone", incident=name, error=str(error))
+        return found
 
     async def find(self, namespace: str, name: str) -> v1alpha1.Incident | None:
         """As it is now; None when it was deleted."""

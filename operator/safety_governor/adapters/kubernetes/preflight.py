@@ -45,6 +45,7 @@ _NEEDED = (
     *_rights("get list", "", "pods nodes"),
     *_rights("get", "", "serviceaccounts", name=group.EXECUTOR),
     *_rights("list", "autoscaling", "horizontalpodautoscalers"),
+    *_rights("list", "policy", "poddisruptionbudgets"),
     *_rights("get", "batch", "cronjobs jobs"),
     *_rights("create", "events.k8s.io", "events"),
 )

@@ -14,6 +14,13 @@ _GIT_OPS = {
     "meta.helm.sh/release-name": "Helm",
 }
 """Labels and annotations by which tools that keep an object as it is in Git tell that it is theirs."""
+_GIT_OPS_MANAGERS = {
+    "argocd-application-controller": "Argo CD",
+    "argocd-controller": "Argo CD",
+    "helm-controller": "Flux",
+    "kustomize-controller": "Flux",
+}
+"""Names under which they write its fields; Argo CD can be set up to leave nothing else."""
 
 
 def workload(kind: str, body: Mapping[str, Any]) -> workloads.Workload:
@@ -162,7 +169,8 @@ def _git_ops(metadata: Mapping[str, Any]) -> str:
     for key, tool in _GIT_OPS.items():
         if key in known and (key != "app.kubernetes.io/managed-by" or known[key] == "Helm"):
             return tool
-    return ""
+    writers = {str(one.get("manager", "")) for one in metadata.get("managedFields") or []}
+    return next((tool for manager, tool in _GIT_OPS_MANAGERS.items() if manager in writers), "")
 
 
 def _is_mark(key: str) -> bool:
@@ -220,11 +228,12 @@ def _revision(name: str, number: int, template: dict[str, Any]) -> workloads.Rev
 def job(body: Mapping[str, Any]) -> workloads.Job:
     """A Job that an action has started."""
     metadata, conditions = body["metadata"], {one["type"]: one for one in body.get("status", {}).get("conditions") or []}
-    state, reason = workloads.JobState.RUNNING, ""
+    state, reason, ended_at = workloads.JobState.RUNNING, "", None
     for kind, reached in (("Failed", workloads.JobState.FAILED), ("Complete", workloads.JobState.COMPLETE)):
         if conditions.get(kind, {}).get("status") == "True":
             state, reason = reached, str(conditions[kind].get("reason", ""))
-    return workloads.Job(name=metadata["name"], state=state, reason=reason, marks=metadata.get("annotations") or {})
+            ended_at = _time(conditions[kind].get("lastTransitionTime"))
+    return workloads.Job(name=metadata["name"], state=state, reason=reason, ended_at=ended_at, marks=metadata.get("annotations") or {})
 
 
 def job_template(body: Mapping[str, Any]) -> workloads.JobTemplate:

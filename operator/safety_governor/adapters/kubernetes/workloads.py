@@ -1,7 +1,7 @@
 """Workloads and what surrounds them, read as the operator itself, which may not change any of it."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from safety_governor.adapters.kubernetes import paths, reading
@@ -40,6 +40,9 @@ class ClusterWorkloads:
             around["revisions"] = await self._revisions(namespace, target.kind, body)
         if Related.AUTOSCALERS in wanted:
             around["autoscaler"] = await self._autoscaler(namespace, target)
+        if Related.DISRUPTIONS in wanted and not key and around.get("pods"):
+            # Of what is claimed already the budgets have been asked.
+            around["disruptions"] = await self._disruptions(namespace, around["pods"])
         if Related.NODES in wanted and target.kind == workloads.NODE:
             around["other_nodes"] = await self._other_nodes(target.name)
         if Related.JOBS in wanted and step is not None:
@@ -85,6 +88,20 @@ class ClusterWorkloads:
                 by = f" of KEDA's ScaledObject/{owner['name']}" if owner else ""
                 return values.clip(f"HorizontalPodAutoscaler/{item['metadata']['name']}{by}", values.LINE_LIMIT)
         return ""
+
+    async def _disruptions(self, namespace: str, pods: Sequence[workloads.Pod]) -> workloads.Disruptions | None:
+        """The tightest budget that covers one of these pods."""
+        uids, found = {pod.uid for pod in pods}, []
+        for item in await self._api.list(f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets"):
+            selector = item["spec"].get("selector")
+            if selector is None:
+                # It covers nothing; one with an empty selector covers everything.
+                continue
+            covered = await self._api.list(f"/api/v1/namespaces/{namespace}/pods", query={"labelSelector": _selector(selector)})
+            if any(one["metadata"]["uid"] in uids for one in covered):
+                allowed = item.get("status", {}).get("disruptionsAllowed", 0)
+                found.append(workloads.Disruptions(budget=item["metadata"]["name"], allowed=allowed))
+        return min(found, key=lambda one: (one.allowed, one.budget), default=None)
 
     async def _other_nodes(self, name: str) -> int:
         items = await self._api.list("/api/v1/nodes")

@@ -26,6 +26,8 @@ class Intent:
     at: datetime
     """When it was claimed; whole seconds."""
     before: snapshots.Snapshot
+    patience_seconds: int = 600
+    """So long is waited for it to come to its end."""
     acknowledged: bool = False
     """Whether it is on record that what was asked for was taken; for what may leave no trace, or one that others clear away."""
 
@@ -79,9 +81,14 @@ class Action(ABC, Generic[Given]):
         return (*self._refused_for_all(step, scene, rules), *self.objections(step, scene, rules))
 
     def objections(self, step: plans.Step, scene: workloads.Scene, rules: guardrails.Guardrails) -> tuple[str, ...]:
-        """What of the refusals is about this kind of action."""
+        """What of the refusals is about this kind of action, whether it is a remedy or takes one back."""
         del step, scene, rules
         return ()
+
+    def needless(self, step: plans.Step, scene: workloads.Scene) -> str:
+        """Why nothing would change; empty when something would. Of a later step that is known when the earlier ones are done."""
+        del step, scene
+        return ""
 
     def warnings(self, scene: workloads.Scene) -> tuple[str, ...]:
         """What a person should know who releases it."""
@@ -105,6 +112,11 @@ class Action(ABC, Generic[Given]):
         del step
         return snapshots.take(scene)
 
+    def waits(self, step: plans.Step, scene: workloads.Scene, intent: Intent) -> str:
+        """What has to come about before the next part of it is asked for; empty when nothing has to."""
+        del step, scene, intent
+        return ""
+
     @abstractmethod
     def request(self, step: plans.Step, scene: workloads.Scene, intent: Intent) -> requests.Request | None:
         """What to ask of the outside next; None when the effect is there."""
@@ -118,6 +130,11 @@ class Action(ABC, Generic[Given]):
         """How far what it started is."""
         del step
         return rollouts.progress(scene.target.rollout)
+
+    def taken_back(self, step: plans.Step, scene: workloads.Scene, intent: Intent) -> str:
+        """What shows that somebody else has taken back what was done; empty when nothing does."""
+        del step, scene, intent
+        return ""
 
     def inverse(self, step: plans.Step, before: snapshots.Snapshot) -> plans.Step | None:
         """The step that brings back what was before; None when nothing can."""

@@ -48,13 +48,16 @@ class Cordon(_Schedulability):
         return f"keeps new pods away from {target}; what runs there is left alone"
 
     def objections(self, step: plans.Step, scene: workloads.Scene, rules: guardrails.Guardrails) -> tuple[str, ...]:
-        """Cordoned already, or the last one."""
+        """The last one, or not known."""
         del step, rules
-        if scene.target.unschedulable:
-            return (f"{scene.name} is cordoned already, so nothing would change",)
         if scene.other_nodes is None:
             return (f"it is not known whether {scene.name} is the last node that takes pods",)
         return () if scene.other_nodes else (f"{scene.name} is the last ready node that takes pods; without it none could start anywhere",)
+
+    def needless(self, step: plans.Step, scene: workloads.Scene) -> str:
+        """Cordoned already."""
+        del step
+        return f"{scene.name} is cordoned already, so nothing would change" if scene.target.unschedulable else ""
 
     def inverse(self, step: plans.Step, before: snapshots.Snapshot) -> plans.Step:
         """Let them in again."""
@@ -73,10 +76,10 @@ class Uncordon(_Schedulability):
         del step
         return f"lets new pods onto {target} again"
 
-    def objections(self, step: plans.Step, scene: workloads.Scene, rules: guardrails.Guardrails) -> tuple[str, ...]:
+    def needless(self, step: plans.Step, scene: workloads.Scene) -> str:
         """Not cordoned."""
-        del step, rules
-        return () if scene.target.unschedulable else (f"{scene.name} is not cordoned, so nothing would change",)
+        del step
+        return "" if scene.target.unschedulable else f"{scene.name} is not cordoned, so nothing would change"
 
     def inverse(self, step: plans.Step, before: snapshots.Snapshot) -> plans.Step:
         """Keep them away again."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from safety_governor.domain import guardrails, plans, requests, rollouts, snapshots, values, workloads
+from safety_governor.domain import errors, guardrails, plans, requests, rollouts, snapshots, values, workloads
 from safety_governor.domain.actions import base
 
 
@@ -42,15 +42,17 @@ class EvictPods(base.Action[Parameters]):
         return f"evicts up to {given.most} pods of {target} {which}, one after the other"
 
     def objections(self, step: plans.Step, scene: workloads.Scene, rules: guardrails.Guardrails) -> tuple[str, ...]:
+        """It is not known whom to evict."""
+        del step, rules
+        return () if scene.pods is not None else (f"the pods of {scene.name} are not known",)
+
+    def needless(self, step: plans.Step, scene: workloads.Scene) -> str:
         """Nobody to evict."""
-        del rules
-        if scene.pods is None:
-            return (f"the pods of {scene.name} are not known",)
-        return () if self._chosen(step, scene) else (f"{scene.name} has no pod to evict, so nothing would change",)
+        return "" if scene.pods is None or self._chosen(step, scene) else f"{scene.name} has no pod to evict, so nothing would change"
 
     def takes_down(self, step: plans.Step, scene: workloads.Scene) -> int:
-        """Those that are ready: nobody waits for the new pod in the place of one before the next goes, unless a disruption budget says so."""
-        return sum(pod.ready for pod in self._chosen(step, scene))
+        """One at a time, as the next waits for the one in the place of the last; none when those that go are not ready anyway."""
+        return min(1, sum(pod.ready for pod in self._chosen(step, scene)))
 
     def first_to_go(self, step: plans.Step, scene: workloads.Scene) -> workloads.Pod | None:
         """The first of those that are to leave: the budgets may spare one that is not ready as well."""
@@ -60,11 +62,22 @@ class EvictPods(base.Action[Parameters]):
         """With the pods that are to leave."""
         return snapshots.take(scene, pods=self._chosen(step, scene))
 
+    def waits(self, step: plans.Step, scene: workloads.Scene, intent: base.Intent) -> str:
+        """Before a ready pod goes, the one in the place of the last has to be ready."""
+        if self.read(step).which is Which.UNREADY or not self.has_begun(scene, intent):
+            return ""
+        ready, wanted = _ready(scene), scene.target.rollout.wanted
+        return f"{ready} of {wanted} pods of {scene.name} are ready; the next leaves when all are" if ready < wanted else ""
+
     def request(self, step: plans.Step, scene: workloads.Scene, intent: base.Intent) -> requests.Request | None:
         """The next of the pods that is still there, and, where those go that are not ready, still is not."""
         spared = {pod.uid for pod in scene.pods or () if pod.ready} if self.read(step).which is Which.UNREADY else set()
         left = [pod for pod in _there(scene, intent.before.pods) if pod.uid not in spared]
-        return requests.Evict(pod=left[0].name, uid=left[0].uid) if left else None
+        if not left:
+            return None
+        if self.has_begun(scene, intent) and (worse := _gone_wrong(scene, intent)):
+            raise errors.ClusterRefusedError(f"pod {worse.name}, which came in the place of one that left, does not run; no other leaves")
+        return requests.Evict(pod=left[0].name, uid=left[0].uid)
 
     def has_begun(self, scene: workloads.Scene, intent: base.Intent) -> bool:
         """Whether one of them has left."""
@@ -72,7 +85,7 @@ class EvictPods(base.Action[Parameters]):
 
     def progress(self, step: plans.Step, scene: workloads.Scene) -> tuple[rollouts.Progress, str]:
         """Until there are as many ready pods as there should be: what the target says of itself may be from before they left."""
-        ready, wanted = sum(pod.ready and not pod.terminating for pod in scene.pods or ()), scene.target.rollout.wanted
+        ready, wanted = _ready(scene), scene.target.rollout.wanted
         if ready < wanted:
             return rollouts.Progress.GOING_ON, f"{ready} of {wanted} pods are ready"
         return super().progress(step, scene)
@@ -81,6 +94,15 @@ class EvictPods(base.Action[Parameters]):
         given = self.read(step)
         candidates = [pod for pod in scene.pods or () if not pod.terminating and (given.which is Which.OLDEST or not pod.ready)]
         return sorted(candidates, key=lambda pod: (pod.created_at, pod.name))[: given.most]
+
+
+def _gone_wrong(scene: workloads.Scene, intent: base.Intent) -> workloads.Pod | None:
+    new = (pod for pod in scene.pods or () if pod.created_at >= intent.at and not pod.terminating)
+    return next((pod for pod in new if pod.is_crash_looping or pod.cannot_start), None)
+
+
+def _ready(scene: workloads.Scene) -> int:
+    return sum(pod.ready and not pod.terminating for pod in scene.pods or ())
 
 
 def _there(scene: workloads.Scene, pods: Sequence[snapshots.PodName]) -> list[snapshots.PodName]:

@@ -52,6 +52,7 @@ class PatchFields(base.Action[Parameters]):
 
     action_type = values.ActionType.PATCH_FIELDS
     kinds = frozenset(_VERSIONS)
+    reads = frozenset({workloads.Related.DISRUPTIONS})
     parameters = Parameters
 
     def describe(self, step: plans.Step, target: str) -> str:
@@ -63,20 +64,27 @@ class PatchFields(base.Action[Parameters]):
         return f"sets {given.path} of {target} to {shown}"
 
     def objections(self, step: plans.Step, scene: workloads.Scene, rules: guardrails.Guardrails) -> tuple[str, ...]:
-        """Not listed, more than a value, or that value already."""
+        """Not listed, more than a value, or nothing to be put on record."""
         given, found = self.read(step), []
+        if changes.may_be_secret(given.path):
+            found.append(f"{given.path} may hold a secret, and what it was would have to stand in the incident; people have to change it")
         if not guardrails.may_patch(rules, kind=scene.target.kind, path=given.path):
             found.append(f"{given.path} of a {scene.target.kind} is not among the patchable fields of the RemediationPolicy")
         present = paths.look_up(scene.target.body, paths.parse(given.path))
         if isinstance(present, dict | list):
             found.append(f"{given.path} of {scene.name} is not a single value")
-        elif given.value is not None and quantities.same(present, paths.scalar(given.value)):
-            found.append(f"{given.path} of {scene.name} is {given.value} already, so nothing would change")
         elif len(json.dumps(present)) > values.LINE_LIMIT:
             found.append(f"{given.path} of {scene.name} is too long to be put on record, so it could not be brought back")
         if given.is_rolled_out:
             found += rollout_undo.rollout_objections(scene)
         return tuple(found)
+
+    def needless(self, step: plans.Step, scene: workloads.Scene) -> str:
+        """That value already."""
+        given = self.read(step)
+        present = paths.look_up(scene.target.body, paths.parse(given.path))
+        same = given.value is not None and quantities.same(present, paths.scalar(given.value))
+        return f"{given.path} of {scene.name} is {given.value} already, so nothing would change" if same else ""
 
     def takes_down(self, step: plans.Step, scene: workloads.Scene) -> int:
         """A change of the template is rolled out."""
@@ -112,7 +120,14 @@ class PatchFields(base.Action[Parameters]):
         present = paths.look_up(scene.target.body, paths.parse(given.path))
         if given.value is not None and not quantities.same(present, paths.scalar(given.value)):
             return rollouts.Progress.OVERTAKEN, f"{given.path} of {scene.name} was changed again by somebody else"
+        if given.value is None and present is not None:
+            return rollouts.Progress.OVERTAKEN, f"{given.path} of {scene.name} still has a value, which somebody else keeps there"
         return super().progress(step, scene)
+
+    def taken_back(self, step: plans.Step, scene: workloads.Scene, intent: base.Intent) -> str:
+        """The rollout does not go on; of the value itself progress tells."""
+        del intent
+        return rollout_undo.paused_since(scene) if self.read(step).is_rolled_out else ""
 
     def inverse(self, step: plans.Step, before: snapshots.Snapshot) -> plans.Step:
         """The value of before, or none."""

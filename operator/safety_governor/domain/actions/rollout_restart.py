@@ -13,6 +13,7 @@ class RolloutRestart(base.Action[Parameters]):
 
     action_type = values.ActionType.ROLLOUT_RESTART
     kinds = workloads.ROLLING
+    reads = frozenset({workloads.Related.DISRUPTIONS})
     parameters = Parameters
 
     def describe(self, step: plans.Step, target: str) -> str:
@@ -21,10 +22,14 @@ class RolloutRestart(base.Action[Parameters]):
         return f"replaces every pod of {target} by a new one from the same template"
 
     def objections(self, step: plans.Step, scene: workloads.Scene, rules: guardrails.Guardrails) -> tuple[str, ...]:
-        """Nothing to replace, paused, or not rolled out by anybody."""
+        """Paused, or not rolled out by anybody."""
         del step, rules
-        found = rollout_undo.rollout_objections(scene)
-        return found if scene.target.rollout.wanted else (*found, f"{scene.name} is to have no pods, so there is nothing to replace")
+        return rollout_undo.rollout_objections(scene)
+
+    def needless(self, step: plans.Step, scene: workloads.Scene) -> str:
+        """Nothing to replace."""
+        del step
+        return "" if scene.target.rollout.wanted else f"{scene.name} is to have no pods, so there is nothing to replace"
 
     def takes_down(self, step: plans.Step, scene: workloads.Scene) -> int:
         """What its own rollout may take down."""
@@ -39,10 +44,22 @@ class RolloutRestart(base.Action[Parameters]):
             return None
         body = {
             "metadata": {"resourceVersion": target.resource_version, "annotations": intent.annotations},
-            "spec": {"template": {"metadata": {"annotations": {marks.RESTARTED_AT: f"{intent.at:%Y-%m-%dT%H:%M:%SZ}"}}}},
+            "spec": {"template": {"metadata": {"annotations": {marks.RESTARTED_AT: _moment(intent)}}}},
         }
         return requests.Patch(kind=target.kind, name=target.name, style=requests.PatchStyle.MERGE, body=body)
+
+    def taken_back(self, step: plans.Step, scene: workloads.Scene, intent: base.Intent) -> str:
+        """Its template does not name the moment any more."""
+        del step
+        annotations = scene.target.body.get("spec", {}).get("template", {}).get("metadata", {}).get("annotations") or {}
+        if annotations.get(marks.RESTARTED_AT) != _moment(intent):
+            return f"{scene.name} was given another template by somebody else"
+        return rollout_undo.paused_since(scene)
 
     def inverse(self, step: plans.Step, before: snapshots.Snapshot) -> plans.Step:
         """Back to the template of before, whose pods may still be there."""
         return rollout_undo.back_to(step, before)
+
+
+def _moment(intent: base.Intent) -> str:
+    return f"{intent.at:%Y-%m-%dT%H:%M:%SZ}"

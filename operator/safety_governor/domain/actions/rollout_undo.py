@@ -20,7 +20,7 @@ class RolloutUndo(base.Action[Parameters]):
 
     action_type = values.ActionType.ROLLOUT_UNDO
     kinds = workloads.ROLLING
-    reads = frozenset({workloads.Related.REVISIONS})
+    reads = frozenset({workloads.Related.REVISIONS, workloads.Related.DISRUPTIONS})
     parameters = Parameters
 
     def describe(self, step: plans.Step, target: str) -> str:
@@ -32,14 +32,17 @@ class RolloutUndo(base.Action[Parameters]):
         return f"rolls {target} back to {which}"
 
     def objections(self, step: plans.Step, scene: workloads.Scene, rules: guardrails.Guardrails) -> tuple[str, ...]:
-        """Paused, nothing to go back to, or there already."""
+        """Paused, or nothing to go back to."""
         del rules
-        chosen = self._chosen(step, scene)
-        if chosen is None:
+        if self._chosen(step, scene) is None:
             return (*rollout_objections(scene), f"{scene.name} has no such earlier revision any more")
-        if chosen.template_hash == scene.target.template_hash:
-            return (*rollout_objections(scene), f"{scene.name} is at revision {chosen.number} already")
         return rollout_objections(scene)
+
+    def needless(self, step: plans.Step, scene: workloads.Scene) -> str:
+        """It is there already."""
+        chosen = self._chosen(step, scene)
+        there = chosen is not None and chosen.template_hash == scene.target.template_hash
+        return f"{scene.name} is at revision {chosen.number} already, so nothing would change" if chosen and there else ""
 
     def takes_down(self, step: plans.Step, scene: workloads.Scene) -> int:
         """What its own rollout may take down."""
@@ -57,6 +60,12 @@ class RolloutUndo(base.Action[Parameters]):
         return requests.Patch(
             kind=target.kind, name=target.name, style=requests.PatchStyle.JSON, body=_replacing(target, dict(chosen.template), intent)
         )
+
+    def taken_back(self, step: plans.Step, scene: workloads.Scene, intent: base.Intent) -> str:
+        """It has the template of before, or one that is neither."""
+        wanted, now = self.read(step).template, scene.target.template_hash
+        is_gone = now != wanted if wanted is not None else now == intent.before.template_hash
+        return f"{scene.name} was given another template by somebody else" if is_gone else paused_since(scene)
 
     def inverse(self, step: plans.Step, before: snapshots.Snapshot) -> plans.Step:
         """Forward again."""
@@ -79,6 +88,11 @@ def _replacing(target: workloads.Workload, template: dict[str, object], intent: 
         {"op": "add", "path": "/metadata/annotations", "value": annotations},
         {"op": "replace", "path": "/spec/template", "value": template},
     ]
+
+
+def paused_since(scene: workloads.Scene) -> str:
+    """Why a rollout that was started does not go on."""
+    return f"{scene.name} was paused by somebody else, so the rollout does not go on" if scene.target.paused else ""
 
 
 def rollout_objections(scene: workloads.Scene) -> tuple[str, ...]:

@@ -52,8 +52,9 @@ class RunJob(base.Action[Parameters]):
         pod["spec"] = {"automountServiceAccountToken": False, **pod.get("spec", {})}
         spec = {
             "backoffLimit": 0,
-            "activeDeadlineSeconds": DEADLINE,
             **template.spec,
+            # Nobody looks at a Job that outlives its watch, and the next incident might start another beside it.
+            "activeDeadlineSeconds": min(int(template.spec.get("activeDeadlineSeconds") or DEADLINE), intent.patience_seconds),
             "ttlSecondsAfterFinished": max(KEPT, int(template.spec.get("ttlSecondsAfterFinished") or 0)),
             "template": pod,
         }

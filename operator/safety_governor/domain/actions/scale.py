@@ -17,7 +17,7 @@ class Scale(base.Action[Parameters]):
 
     action_type = values.ActionType.SCALE
     kinds = frozenset({"Deployment", "StatefulSet"})
-    reads = frozenset({workloads.Related.AUTOSCALERS})
+    reads = frozenset({workloads.Related.AUTOSCALERS, workloads.Related.DISRUPTIONS})
     parameters = Parameters
 
     def describe(self, step: plans.Step, target: str) -> str:
@@ -25,19 +25,23 @@ class Scale(base.Action[Parameters]):
         return f"scales {target} to {self.read(step).replicas} replicas"
 
     def objections(self, step: plans.Step, scene: workloads.Scene, rules: guardrails.Guardrails) -> tuple[str, ...]:
-        """Somebody else decides on the number, or it is that number already."""
+        """Somebody else decides on the number, or data would go."""
         del rules
         found = []
         if scene.autoscaler is None:
             found.append(f"it is not known whether an autoscaler decides on the replicas of {scene.name}")
         elif scene.autoscaler:
             found.append(f"{scene.autoscaler} decides on the replicas of {scene.name} and would undo the change; change its limits instead")
-        if scene.target.replicas == self.read(step).replicas:
-            found.append(f"{scene.name} has {scene.target.replicas} replicas already, so nothing would change")
         kept = scene.target.body.get("spec", {}).get("persistentVolumeClaimRetentionPolicy") or {}
         if kept.get("whenScaled") == "Delete" and self.takes_down(step, scene):
             found.append(f"{scene.name} deletes the volumes of replicas that go away, which nothing could undo")
         return tuple(found)
+
+    def needless(self, step: plans.Step, scene: workloads.Scene) -> str:
+        """It is that number already."""
+        if scene.target.replicas != self.read(step).replicas:
+            return ""
+        return f"{scene.name} has {scene.target.replicas} replicas already, so nothing would change"
 
     def takes_down(self, step: plans.Step, scene: workloads.Scene) -> int:
         """The replicas that go away."""
@@ -53,6 +57,12 @@ class Scale(base.Action[Parameters]):
             "spec": {"replicas": self.read(step).replicas},
         }
         return requests.Patch(kind=target.kind, name=target.name, style=requests.PatchStyle.MERGE, body=body)
+
+    def taken_back(self, step: plans.Step, scene: workloads.Scene, intent: base.Intent) -> str:
+        """It is to have another number by now."""
+        del intent
+        wanted, now = self.read(step).replicas, scene.target.replicas
+        return "" if now == wanted else f"{scene.name} was scaled to {now} replicas by somebody else"
 
     def inverse(self, step: plans.Step, before: snapshots.Snapshot) -> plans.Step | None:
         """Back to the number of before."""

@@ -8,7 +8,20 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from safety_governor.api import records, v1alpha1
-from safety_governor.domain import actions, approvals, digests, holds, lifecycle, plans, snapshots, values, verification, workloads
+from safety_governor.domain import (
+    actions,
+    approvals,
+    digests,
+    holds,
+    lifecycle,
+    plans,
+    previews,
+    requests,
+    snapshots,
+    values,
+    verification,
+    workloads,
+)
 from safety_governor.pipeline import cases, guarding, outcomes, ports, register, sequence
 
 LOOK_AGAIN = timedelta(minutes=1)
@@ -28,16 +41,24 @@ class Claim:
         self,
         *,
         targets: ports.Workloads,
+        actuator: ports.Actuator,
         guard: guarding.Guarding,
         past: register.Register,
         fence: ports.Fence,
-        watch: verification.Watch,
     ) -> None:
         self._targets = targets
+        self._actuator = actuator
         self._guard = guard
         self._past = past
         self._fence = fence
-        self._watch = watch
+
+    def turn(self, case: cases.Case) -> outcomes.Wait | None:
+        """When to look again while another incident is still acting on the target: until then nothing has to be judged anew."""
+        incident, execution = case.incident, case.status.execution
+        waits = execution is not None and not execution.actions and execution.held_because
+        if waits and self._past.is_busy(namespace=incident.metadata.namespace, target=incident.target, incident=incident.key):
+            return outcomes.Wait(status=case.status, until=case.now + TURN)
+        return None
 
     async def run(self, case: cases.Case) -> outcomes.Outcome:
         """Record the next step, unless something holds it back. The gate has judged a moment ago what may never be done."""
@@ -56,12 +77,12 @@ class Claim:
             return _missing(case, done)
         if done and (changed := _changed_since(done[-1], scene)):
             return outcomes.Halt(status=_stopped(case.status, f"{scene.name} {changed} after {done[-1].id}; a person finds out what to do"))
-        if done and not following.undoes and (refused := self._refused(rails, case, step, scene)):
+        if done and (refused := await self._refused(rails, case, following, scene)):
             return outcomes.Halt(status=_stopped(case.status, f"{step.id} must not be done any more after {done[-1].id}: {refused}"))
         disrupted = "" if following.undoes else await self._guard.disruption(namespace, step, scene)
         # From here on nothing may wait: what is judged and what is reserved must be one.
         self._past.release(incident.key)
-        held = self._guard.holds(rails, incident, now=case.now, begun=bool(done), undoing=bool(following.undoes))
+        held = self._guard.holds(rails, incident, now=case.now, steps=len(plan.steps), begun=bool(done), undoing=bool(following.undoes))
         if disrupted:
             held = (*held, holds.Hold(guard=holds.Guard.DISRUPTION, message=disrupted, until=None))
         if held:
@@ -70,17 +91,33 @@ class Claim:
             # Claimed and taken back again and again: what keeps it from being done does not pass.
             why = case.status.execution.held_because if case.status.execution else ""
             return outcomes.Halt(status=_stopped(case.status, f"{step.id} could not be done for too long after {done[-1].id}: {why}"))
-        action = _claimed(case, following, scene, watch=_watch(self._watch, rails, undoing=bool(following.undoes)))
-        self._past.reserve(incident, action)
+        to_come = 0 if following.undoes else len(plan.steps) - len(done) - 1
+        action = _claimed(case, following, scene, watch=self._guard.watch(rails, undoing=bool(following.undoes), is_last=not to_come))
+        self._past.reserve(incident, action, to_come=to_come)
         claimed = records.Execution(actions=(*done, action), holder=self._fence.holder)
         return outcomes.Record(status=case.status.model_copy(update={"phase": lifecycle.Phase.EXECUTING, "execution": claimed}))
 
-    def _refused(self, rails: guarding.Rails, case: cases.Case, step: plans.Step, scene: workloads.Scene) -> str:
-        """Why a later step may not be done at all; the gate has judged the target as it was before the first."""
-        namespace, target = case.incident.metadata.namespace, case.incident.target
+    async def _refused(self, rails: guarding.Rails, case: cases.Case, following: sequence.Begin, scene: workloads.Scene) -> str:
+        """Why a later step or an undo may not be done at all; the gate has judged the target as it was before the first."""
+        step, namespace, target = following.step, case.incident.metadata.namespace, case.incident.target
         if rails.rules is None:
             return ""
-        return "; ".join(self._guard.refusals(rails, namespace=namespace, target=target, steps=(step,), scenes=(scene,)))
+        if following.undoes:
+            return "; ".join(self._guard.undo_refusals(rails, step=step, scene=scene))
+        refused = self._guard.refusals(rails, namespace=namespace, target=target, steps=(step,), scenes=(scene,))
+        return "; ".join(refused) or await self._other_content(rails, case, step, scene)
+
+    async def _other_content(self, rails: guarding.Rails, case: cases.Case, step: plans.Step, scene: workloads.Scene) -> str:
+        """How a later step is not any more what the gate has judged and people have seen."""
+        request = actions.of(step.type).request(
+            step, scene, previews.intent(actions.of(step.type).snapshot(step, scene), self._guard.watch(rails))
+        )
+        # Where automation is called tells only a dry run.
+        result = await self._actuator.dry_run(case.incident.metadata.namespace, request) if isinstance(request, requests.Call) else {}
+        assert case.status.gate is not None, "the runner gates before it claims"  # noqa: S101
+        if previews.content(request, result) == case.status.gate.contents.get(step.id):
+            return ""
+        return "what it would do has changed since it was judged"
 
 
 def _done(status: v1alpha1.IncidentStatus) -> tuple[records.Action, ...]:
@@ -132,22 +169,6 @@ def _ended(status: v1alpha1.IncidentStatus, end: sequence.End) -> v1alpha1.Incid
     return status.model_copy(update={"phase": end.phase, "execution": execution})
 
 
-def _watch(configured: verification.Watch, rails: guarding.Rails, *, undoing: bool) -> verification.Watch:
-    """The stricter of what the operator and what the namespace say.
-
-    An undo brings back how things were when the alert was raised; neither the alert nor the logs can tell that it went well.
-    """
-    rules = rails.rules
-    assert rules is not None, "a namespace without guard-rails is held"  # noqa: S101
-    asked = rules.verification
-    return verification.Watch(
-        timeout_seconds=min(configured.timeout_seconds, asked.timeout_seconds or configured.timeout_seconds),
-        soak_seconds=max(configured.soak_seconds, asked.soak_seconds or 0),
-        require_alert_resolved=not undoing and (configured.require_alert_resolved or asked.require_alert_resolved),
-        require_telemetry=not undoing and (configured.require_telemetry or rules.require_telemetry),
-    )
-
-
 def _claimed(case: cases.Case, following: sequence.Begin, scene: workloads.Scene, *, watch: verification.Watch) -> records.Action:
     gate, stress, step = case.status.gate, case.status.stress, following.step
     assert gate is not None, "the runner gates before it claims"  # noqa: S101
@@ -162,8 +183,8 @@ def _claimed(case: cases.Case, following: sequence.Begin, scene: workloads.Scene
         state=records.ActionState.CLAIMED,
         before=actions.of(step.type).snapshot(step, scene),
         baseline=verification.Baseline(
-            troubled=tuple(pod.uid for pod in scene.pods or () if pod.is_in_trouble(case.now))[:64],
-            error_ratio=telemetry.error_ratio if telemetry is not None and not following.undoes else None,
+            troubled=tuple(pod.uid for pod in scene.pods or () if pod.is_in_trouble(case.now))[: verification.TROUBLED_LIMIT],
+            error_ratio=verification.ratio_of(telemetry) if not following.undoes else None,
         ),
         watch=watch,
         # Whole seconds, as the time goes into an annotation of the target and must read the same after a restart.

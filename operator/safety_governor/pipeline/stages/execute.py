@@ -11,13 +11,15 @@ from dataclasses import replace
 from datetime import timedelta
 
 from safety_governor.api import records, v1alpha1
-from safety_governor.domain import actions, errors, journal, lifecycle, marks, plans, requests, snapshots, values, workloads
+from safety_governor.domain import actions, errors, journal, lifecycle, marks, plans, requests, snapshots, values, verification, workloads
 from safety_governor.pipeline import cases, guarding, outcomes, ports, sequence
 
 SOON = timedelta(milliseconds=250)
 AGAIN = timedelta(seconds=1)
 PACE = timedelta(seconds=2)
 """How long it takes until the disruption budgets are asked again for a pod that they did not let go after others had left."""
+LONG = timedelta(seconds=3)
+"""Whoever looks on wants to know what it waits for when it takes so long."""
 STALE = timedelta(minutes=2)
 """A claim that could not be carried out for so long is taken back: what it rests on is looked at again first."""
 FORGOTTEN = timedelta(hours=12)
@@ -50,14 +52,14 @@ class Execute:
         namespace = incident.metadata.namespace
         scene = await self._targets.look(namespace, action.target, step=step, key=action.key)
         if scene is None:
-            return self._undecided(case, action, "is gone")
+            return await self._undecided(case, action, "is gone")
         intent = sequence.intent_of(incident.key, action)
         request, impossible = _asked_for(kind, step, scene, intent)
         if request is None and not impossible:
             return outcomes.Advance(status=case.status)
         changed = snapshots.difference(action.before, kind.snapshot(step, scene))
         if changed:
-            return self._undecided(case, action, changed)
+            return await self._undecided(case, action, changed)
         untouched = self._is_untouched(case, kind, scene, intent)
         if request is None:
             return await self._ended_refused(case, action, impossible, untouched=untouched)
@@ -65,10 +67,11 @@ class Execute:
         if objection and untouched:
             return await self._take_back(case, action, request, scene, objection=objection)
         if not untouched and case.now - action.claimed_at >= min(timedelta(seconds=action.watch.timeout_seconds), FORGOTTEN):
-            return self._undecided(case, action, "may have been touched, and the action did not come to its end in time")
+            return await self._undecided(case, action, "may have been touched, and the action did not come to its end in time")
         if objection:
             return _held(case, objection)
-        return await self._act(case, action, request, untouched=untouched)
+        waited_for = kind.waits(step, scene, intent)
+        return _pausing(case, waited_for) if waited_for else await self._act(case, action, request, untouched=untouched)
 
     async def _take_back(
         self, case: cases.Case, action: records.Action, request: requests.Request, scene: workloads.Scene, *, objection: str
@@ -115,15 +118,15 @@ class Execute:
     async def _ended_refused(self, case: cases.Case, action: records.Action, why: str, *, untouched: bool) -> outcomes.Halt:
         if not untouched:
             # What was asked for before may have been taken: an earlier call, or the pods that have left.
-            return self._undecided(case, action, f"may have been touched, and then the action was refused ({why})")
+            return await self._undecided(case, action, f"may have been touched, and then the action was refused ({why})")
         await self._note(case, action, why)
         return outcomes.Halt(status=_refused(case.status, action, why))
 
-    async def _note(self, case: cases.Case, action: records.Action, why: str) -> None:
-        """That nothing was done; where the journal cannot take it, the incident still says so."""
+    async def _note(self, case: cases.Case, action: records.Action, why: str, *, outcome: verification.Outcome | None = None) -> None:
+        """How it ended, or that nothing was done; where the journal cannot take it, the incident still says so."""
         message = values.clip(why, values.TEXT_LIMIT)
         with contextlib.suppress(errors.JournalUnavailableError):
-            await self._journal.end(journal.End(key=action.key, incident=case.incident.key, outcome=None, message=message, at=case.now))
+            await self._journal.end(journal.End(key=action.key, incident=case.incident.key, outcome=outcome, message=message, at=case.now))
 
     def _fenced(self) -> None:
         if not self._fence.holds():
@@ -159,7 +162,8 @@ class Execute:
         held = self._guard.holds(rails, case.incident, now=case.now, begun=begun, undoing=bool(action.undoes))
         if action.undoes:
             # A change is taken back whatever the guard-rails say about changes, but never against the kill switch.
-            return "; ".join(one.message for one in held)
+            refused = self._guard.undo_refusals(rails, step=sequence.step_of(action), scene=scene)
+            return "; ".join((*refused, *(one.message for one in held)))
         if spec.abort or spec.mode is values.Mode.OBSERVE:
             return "the incident was stopped by a person"
         if spec.alert_resolved and not begun:
@@ -170,12 +174,14 @@ class Execute:
         found = self._guard.refusals(rails, namespace=namespace, target=action.target, steps=(step,), scenes=(scene,))
         return "; ".join((*found, *(one.message for one in held)))
 
-    @staticmethod
-    def _undecided(case: cases.Case, action: records.Action, seen: str) -> outcomes.Halt:
+    async def _undecided(self, case: cases.Case, action: records.Action, seen: str) -> outcomes.Halt:
         name = f"{action.target.kind}/{action.target.name}"
         message = f"{name} {seen} after the action was claimed; whether it took effect is for a person to find out"
-        ended = action.model_copy(update={"state": records.ActionState.INDETERMINATE, "message": message, "done_at": case.now})
-        return outcomes.Halt(status=case.status.with_action(ended).model_copy(update={"phase": lifecycle.Phase.INDETERMINATE}))
+        outcome = verification.Outcome.INCONCLUSIVE
+        await self._note(case, action, message, outcome=outcome)
+        ended = {"state": records.ActionState.INDETERMINATE, "outcome": outcome, "message": message, "done_at": case.now}
+        status = case.status.with_action(action.model_copy(update=ended))
+        return outcomes.Halt(status=status.model_copy(update={"phase": lifecycle.Phase.INDETERMINATE}))
 
 
 def claimed(status: v1alpha1.IncidentStatus) -> records.Action:
@@ -213,6 +219,12 @@ def _held(case: cases.Case, why: str) -> outcomes.Wait:
     assert case.status.execution is not None  # noqa: S101
     waiting = case.status.execution.model_copy(update={"held_because": values.clip(why, values.TEXT_LIMIT)})
     return outcomes.Wait(status=case.status.model_copy(update={"execution": waiting}), until=case.now + timedelta(seconds=15))
+
+
+def _pausing(case: cases.Case, why: str) -> outcomes.Wait:
+    """Between the parts of an action. What takes a moment is not worth a write."""
+    shown = case.now - claimed(case.status).claimed_at >= LONG
+    return replace(_held(case, why), until=case.now + PACE) if shown else outcomes.Wait(status=case.status, until=case.now + AGAIN)
 
 
 def _refused(status: v1alpha1.IncidentStatus, action: records.Action, why: str) -> v1alpha1.IncidentStatus:

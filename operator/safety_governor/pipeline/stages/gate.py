@@ -27,6 +27,7 @@ from safety_governor.domain import (
     scores,
     values,
     verdicts,
+    verification,
     workloads,
 )
 from safety_governor.pipeline import cases, guarding, outcomes, ports
@@ -69,7 +70,7 @@ class Gate:
             rails, namespace=namespace, target=incident.target, steps=plan.steps, scenes=scenes if _is_ours(plan) else ()
         )
         # What is forbidden anyway is not tried.
-        previewed, contents, refused = await self._previews(case, plan, scenes) if not forbidden else ((), (), ())
+        previewed, contents, refused = await self._previews(case, plan, scenes, self._guard.watch(rails)) if not forbidden else ((), (), ())
         conflicts = await self._conflicts(case, plan, stress)
         known = _facts(case, plan, stress, target=found, rules=rules, conflicts=conflicts, objections=(*forbidden, *refused))
         verdict = verdicts.judge(known, self._thresholds)
@@ -93,7 +94,8 @@ class Gate:
             plan_digest=digests.digest_of(incident=incident.metadata.uid, attempt=attempt, gate=verdicts.GATE_VERSION, **parts),
             parts=parts,
             previews=previewed,
-            held_by=tuple(one.message for one in self._guard.holds(rails, incident, now=case.now))[:16] if rules and previewed else (),
+            contents={step.id: content for step, content in zip(plan.steps, contents, strict=False)},
+            held_by=self._held_by(rails, incident, plan, now=case.now) if rules and previewed else (),
             two_persons=_takes_two(rules, verdict, incident),
             decided_at=case.now,
             expires_at=_expires_at(case.now, rules, self._expiry) if approvals.needed(verdict) else "",
@@ -101,6 +103,9 @@ class Gate:
         gate = _with_confidence(asked, plan, stress, case.status.scores or scores.Profile(), conflicts=len(known.conflicts or ()))
         status = case.status.model_copy(update={"attempt": attempt, "target": target, "gate": gate})
         return _outcome(case, status, verdict)
+
+    def _held_by(self, rails: guarding.Rails, incident: v1alpha1.Incident, plan: plans.Plan, *, now: datetime) -> tuple[str, ...]:
+        return tuple(one.message for one in self._guard.holds(rails, incident, now=now, steps=len(plan.steps)))[:16]
 
     async def _conflicts(self, case: cases.Case, plan: plans.Plan, stress: records.Stress) -> tuple[policies.Conflict, ...] | None:
         if stress.policies is None:
@@ -120,7 +125,7 @@ class Gate:
         return tuple(one for one in seen if one is not None)
 
     async def _previews(
-        self, case: cases.Case, plan: plans.Plan, scenes: Sequence[workloads.Scene]
+        self, case: cases.Case, plan: plans.Plan, scenes: Sequence[workloads.Scene], watch: verification.Watch
     ) -> tuple[tuple[changes.Preview, ...], tuple[str, ...], tuple[str, ...]]:
         """What each step would change, the digests of that, and why the API server would not let it, if it would not."""
         if not _is_ours(plan):
@@ -131,14 +136,14 @@ class Gate:
             request: requests.Request | None = None
             result: Mapping[str, Any] = {}
             try:
-                request = action.request(step, scene, previews.intent(action.snapshot(step, scene)))
+                request = action.request(step, scene, previews.intent(action.snapshot(step, scene), watch))
                 result = await self._actuator.dry_run(case.incident.metadata.namespace, request) if request is not None else {}
             except errors.DisruptionRefusedError:
                 pass  # That passes by; it holds the action back when its time comes.
             except errors.TerminalError as error:
                 return (), (), (f"a dry run of {step.id} ({step.type}) is refused: {error}",)
             found.append(previews.of(step, scene, request, result))
-            contents.append(previews.content(request))
+            contents.append(previews.content(request, result))
         return tuple(found), tuple(contents), ()
 
 

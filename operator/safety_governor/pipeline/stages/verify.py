@@ -1,6 +1,6 @@
 """Verify: success must be proved. A rollout that never comes to its end is not a success that nobody saw."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -10,9 +10,6 @@ from safety_governor.pipeline import cases, outcomes, ports, sequence
 
 SLOW = timedelta(seconds=20)
 """A rollout that takes longer is shown as Verifying, at the price of one more write."""
-
-WINDOW = timedelta(minutes=1)
-"""So much of the live logs is looked at, at least."""
 
 _log = structlog.get_logger()
 
@@ -33,6 +30,10 @@ class Verify:
         if scene is None:
             gone = verification.Judged(outcome=verification.Outcome.INCONCLUSIVE, message="the target is gone", until=case.now)
             return await self._ended(case, action, None, gone)
+        if scene.target.uid != action.before.uid:
+            replaced = f"{scene.name} was replaced by another of the same name"
+            other = verification.Judged(outcome=verification.Outcome.INCONCLUSIVE, message=replaced, until=case.now)
+            return await self._ended(case, action, scene, other)
         seen = await self._observed(case, action, scene)
         judged = verification.judge(seen, action.baseline, action.watch, since=action.claimed_at, now=case.now)
         if judged.outcome is not None:
@@ -46,25 +47,30 @@ class Verify:
         # What its controller had given up before is not our doing.
         figures = rollouts.since(scene.target.rollout, action.claimed_at)
         scene = scene.model_copy(update={"target": scene.target.model_copy(update={"rollout": figures})})
-        progress, sentence = kind.progress(sequence.step_of(action), scene)
+        step, intent = sequence.step_of(action), sequence.intent_of(case.incident.key, action)
+        progress, sentence = kind.progress(step, scene)
+        if taken_back := kind.taken_back(step, scene, intent):
+            progress, sentence = rollouts.Progress.OVERTAKEN, taken_back
         seen = verification.Observation(
             progress=progress,
             sentence=sentence,
             pods=scene.pods or (),
             alert_resolved=case.incident.spec.alert_resolved,
+            effect_at=_effect_at(action, scene),
             # Our own change is one generation.
             meddled=scene.target.generation > action.before.generation + kind.changes_target,
         )
         # Only when the outcome may hang on them: the logs of the first seconds say nothing yet.
-        soaked = verification.soaked_at(seen.pods, action.watch, since=action.claimed_at)
+        soaked = verification.soaked_at(seen, action.watch, since=action.claimed_at)
         wanted = action.baseline.error_ratio is not None or action.watch.require_telemetry
         if action.undoes or not wanted or not _is_rolled_out(seen) or case.now < soaked:
             return seen
-        found, problem = await self._telemetry(case, action)
+        found, problem = await self._telemetry(case, since=verification.took_effect_at(seen, since=action.claimed_at))
         return seen.model_copy(update={"telemetry": found, "telemetry_problem": problem})
 
-    async def _telemetry(self, case: cases.Case, action: records.Action) -> tuple[telemetry.Telemetry | None, str]:
-        window = max(WINDOW, case.now - action.claimed_at)
+    async def _telemetry(self, case: cases.Case, *, since: datetime) -> tuple[telemetry.Telemetry | None, str]:
+        # Not a moment more: what was logged before says how bad it was, not whether it is better.
+        window = max(case.now - since, timedelta(seconds=1))
         try:
             return await self._knowledge.summarise_logs(service=case.incident.spec.service, until=case.now, window=window), ""
         except errors.RetryableError as error:
@@ -98,3 +104,9 @@ class Verify:
 
 def _is_rolled_out(seen: verification.Observation) -> bool:
     return seen.progress is rollouts.Progress.COMPLETE
+
+
+def _effect_at(action: records.Action, scene: workloads.Scene) -> datetime | None:
+    """When what was asked for was done, by whoever tells: automation, the Job, or the controller about its rollout."""
+    told = [action.acknowledged_at, scene.job.ended_at if scene.job is not None else None, rollouts.completed_at(scene.target.rollout)]
+    return max((one for one in told if one is not None), default=None)

@@ -9,7 +9,7 @@ import threading
 
 import tantivy
 
-from safety_governor.adapters.embedded import vocabulary
+from safety_governor.search import vocabulary
 
 _LONGEST_WORD = 64
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")

@@ -22,7 +22,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from safety_governor.adapters.embedded import analysis
+from safety_governor.search import analysis
 
 BODY, NAMED, UNNAMED, PAIRS, PHRASES = 1.0, 2.0, 0.5, 0.75, 0.25
 ENDING, RELATION = 0.7, 0.5
@@ -78,8 +78,9 @@ class Question:
         return RELATION if self._troubles & analysis.kinds_of_trouble(term) else 0.0
 
     def _has_with_another_ending(self, term: str) -> bool:
-        shorter = (term[:-cut] for cut in range(1, _LONGEST_ENDING + 1))
-        return term in self._beginnings or any(len(one) >= _SHORTEST_STEM and one in self.terms for one in shorter)
+        if term in self._beginnings:
+            return True
+        return any(term[:-cut] in self.terms for cut in range(1, min(_LONGEST_ENDING, len(term) - _SHORTEST_STEM) + 1))
 
 
 def fit(question: Question, *, names: Iterable[Name], about: Sequence[str], body: float, weight: Weight) -> float:

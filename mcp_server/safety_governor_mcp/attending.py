@@ -1,0 +1,153 @@
+"""Around every call: who calls, how often, with what, and what was returned."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import mcp_types
+import pydantic
+import structlog
+from fastmcp.exceptions import NotFoundError, ValidationError
+from fastmcp.server.dependencies import get_access_token, get_http_headers
+from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
+from fastmcp.tools.base import ToolResult
+
+from safety_governor.domain import digests, values
+from safety_governor_mcp import figures, trace
+from safety_governor_mcp.results import Result, Status
+
+ALONE = "stdio"
+"""The caller where there is only one: the process that has started us."""
+ANYBODY = "anybody"
+"""Every caller where no tokens are configured."""
+RUN_HEADER = "x-governor-run"
+CALLERS = 1024
+"""Of so many callers it is known how often they called; with JWTs there may be any number."""
+
+_log = structlog.get_logger()
+
+
+class Attending(Middleware):
+    """Answers wrong and too many calls with a sentence, and records every call."""
+
+    def __init__(
+        self, *, traced: trace.Trace, counted: figures.Figures, now: Callable[[], datetime], over_http: bool, calls_per_minute: int
+    ) -> None:
+        self._traced = traced
+        self._counted = counted
+        self._now = now
+        self._nobody = ANYBODY if over_http else ALONE
+        self._allowance = Allowance(calls_per_minute)
+
+    async def on_call_tool(
+        self, context: MiddlewareContext[mcp_types.CallToolRequestParams], call_next: CallNext[mcp_types.CallToolRequestParams, Any]
+    ) -> Any:  # noqa: ANN401 - whatever the next one answers
+        """Record, and say what is wrong in a result."""
+        at, began = self._now(), time.monotonic()
+        who, run = self._caller()
+        tool, given = context.message.name, context.message.arguments or {}
+        wait = self._allowance.spend(who, began)
+        try:
+            if wait:
+                reason = f"{who} has called more than {self._allowance.per_minute} times a minute; go on in {wait:.0f} s with fewer, better questions"
+                result = self._refused(Status.UNAVAILABLE, reason)
+            else:
+                result = await call_next(context)
+        except ValidationError as error:
+            result = self._refused(Status.INVALID, _told(error))
+        except NotFoundError:
+            # The protocol has an answer of its own for that.
+            self._counted.called("unknown", "invalid", time.monotonic() - began)
+            raise
+        except Exception:
+            _log.exception("a tool failed by an error nobody foresaw", tool=tool)
+            self._record(
+                trace.Call(tool=tool, caller=who, run=run, arguments=_digest(given), at=at, milliseconds=0, problem="unforeseen error")
+            )
+            self._counted.called(tool, "failed", time.monotonic() - began)
+            raise
+        seconds = time.monotonic() - began
+        answered = result.structured_content or {}
+        self._counted.called(tool, str(answered.get("status", "ok")), seconds)
+        self._record(
+            trace.Call(
+                tool=tool,
+                caller=who,
+                run=run,
+                arguments=_digest(given),
+                documents=_documents(answered),
+                at=at,
+                milliseconds=int(seconds * 1000),
+                problem=values.clip(str(answered.get("reason") or ""), values.TEXT_LIMIT)
+                if answered.get("status") not in ("ok", "empty")
+                else "",
+            )
+        )
+        return result
+
+    def _record(self, call: trace.Call) -> None:
+        self._traced.record(call)
+
+    def _caller(self) -> tuple[str, str]:
+        token = get_access_token()
+        who = (token.client_id or token.subject) if token is not None else None
+        run = get_http_headers().get(RUN_HEADER, "") if self._nobody != ALONE else ""
+        return values.clip(who or self._nobody, values.LINE_LIMIT), values.clip(
+            "".join(sign for sign in run if sign.isprintable()), values.LINE_LIMIT
+        )
+
+    def _refused(self, status: Status, reason: str) -> ToolResult:
+        told: Result[None] = Result(status=status, reason=values.clip(reason, 2000), source="mcp server", as_of=self._now())
+        return ToolResult(structured_content=told.model_dump(mode="json"))
+
+
+class Allowance:
+    """So many calls a minute for each caller, as a bucket that fills again evenly. Callers that were silent longest are forgotten."""
+
+    def __init__(self, per_minute: int) -> None:
+        self.per_minute = per_minute
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def spend(self, caller: str, now: float) -> float:
+        """Take one; 0 when there was one, else the seconds after which there is."""
+        left, at = self._left.pop(caller, (float(self.per_minute), now))
+        left = min(float(self.per_minute), left + (now - at) * self.per_minute / 60)
+        wait = 0.0 if left >= 1 else (1 - left) * 60 / self.per_minute
+        self._left[caller] = (left - 1 if not wait else left, now)
+        if len(self._left) > CALLERS:
+            self._left.popitem(last=False)
+        return wait
+
+
+def _documents(answered: dict[str, Any]) -> tuple[str, ...]:
+    data = answered.get("data")
+    found = data.get("documents", ()) if isinstance(data, dict) else ()
+    return tuple(str(one["id"]) for one in found)
+
+
+def _digest(given: dict[str, Any]) -> str:
+    try:
+        return digests.digest(given)
+    except (ValueError, TypeError):
+        # Such as numbers beyond what JSON can hold everywhere.
+        return digests.digest(repr(given))
+
+
+def _told(error: ValidationError) -> str:
+    """What is wrong with the arguments, one sentence for each, without repeating them."""
+    cause = error.__cause__
+    if not isinstance(cause, pydantic.ValidationError):
+        return "the arguments do not fit the tool's input schema; look at it again"
+    found = []
+    for problem in cause.errors(include_url=False, include_input=False, include_context=False)[:8]:
+        name = ".".join(str(part) for part in problem["loc"]) or "the arguments"
+        kind = problem["type"]
+        if kind in ("missing", "missing_argument"):
+            found.append(f"{name} is missing")
+        elif kind in ("unexpected_keyword_argument", "extra_forbidden"):
+            found.append(f"there is no argument {values.clip(name, 64)}")
+        else:
+            found.append(f"{values.clip(name, 64)}: {problem['msg']}")
+    return f"{'; '.join(found)}. Correct that and call again."

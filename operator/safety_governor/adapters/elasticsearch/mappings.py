@@ -1,0 +1,121 @@
+"""The indices as they must be: read from the files in mappings/, created where they are missing, compared where they are not."""
+
+import functools
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import elasticsearch
+
+from safety_governor.adapters.elasticsearch import client, failures
+from safety_governor.domain import elastic
+
+ANALYZER = "governor_text"
+KNOWLEDGE = ("runbooks", "evidence", "policies")
+RECORDS = ("incidents", "workflow_events", "action_executions")
+LIVE_LOGS = "live-logs"
+TEMPLATE = "safety-governor-live-logs"
+"""How the template of live logs is called on the cluster."""
+
+_PACKAGE = Path(__file__).parents[2]
+_SHOWN = 12
+_NO_VECTOR = "field search.vector is missing"
+_COMPARED = ("analyzer", "dims", "ignore_above", "enabled")
+
+
+def folder() -> Path:
+    """Where the files are: in the package when it was installed, beside the sources in a checkout."""
+    installed = _PACKAGE / "mappings"
+    return installed if installed.is_dir() else _PACKAGE.parents[1] / "mappings"
+
+
+@functools.cache
+def _file(name: str) -> str:
+    return (folder() / f"{name}.json").read_text(encoding="utf-8")
+
+
+def definition(name: str, settings: elastic.Elasticsearch) -> dict[str, Any]:
+    """The index of that file, with the analyzer and the vectors that are configured."""
+    body = json.loads(_file(name))
+    index: dict[str, Any] = body["template"] if name == LIVE_LOGS else body
+    index["settings"]["analysis"]["analyzer"][ANALYZER] = {"type": settings.analyzer}
+    if settings.embeddings is not None and name in ("runbooks", "evidence"):
+        vector = {"type": "dense_vector", "dims": settings.embeddings.dimensions, "similarity": "cosine"}
+        index["mappings"]["properties"]["search"]["properties"]["vector"] = vector
+    return index
+
+
+def template(settings: elastic.Elasticsearch) -> dict[str, Any]:
+    """The index template of live logs."""
+    body: dict[str, Any] = json.loads(_file(LIVE_LOGS))
+    body["template"] = definition(LIVE_LOGS, settings)
+    return body
+
+
+async def prepare(cluster: client.Cluster, index: str, wanted: Mapping[str, Any]) -> None:
+    """Create the index if it is missing. Raises KnowledgeUnavailableError when it is there and differs, and says in what."""
+    with failures.translated(cluster.name, index):
+        try:
+            found = (await cluster.client.indices.get(index=index)).body
+        except elasticsearch.NotFoundError:
+            found = {}
+        if not found:
+            await _create(cluster, index, wanted)
+            return
+    for name, present in found.items():
+        different = list(differences(present, wanted))
+        if different == [_NO_VECTOR]:  # configured since the index was made
+            await _add_vector(cluster, name, wanted)
+        elif different:
+            shown = "; ".join(different[:_SHOWN]) + (f"; and {len(different) - _SHOWN} more" if len(different) > _SHOWN else "")
+            what = f"has an index {name} that differs from what is needed ({shown})"
+            remedy = "name another index, or move this one away and load again"
+            raise failures.unavailable(cluster.name, failures.Failure(what=what, remedy=remedy))
+
+
+def differences(present: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
+    """In what an index differs, field by field. A vector that is not needed is no difference."""
+    here = present.get("settings", {}).get("index", {}).get("analysis", {}).get("analyzer", {}).get(ANALYZER, {}).get("type")
+    needed = wanted["settings"]["analysis"]["analyzer"][ANALYZER]["type"]
+    if here != needed:
+        yield f"analyzer {ANALYZER} is {here or 'missing'}, must be {needed}"
+    mapping = present.get("mappings", {})
+    strict = str(wanted["mappings"]["dynamic"]).lower()
+    if str(mapping.get("dynamic", "true")).lower() != strict:
+        yield f"dynamic is {str(mapping.get('dynamic', 'true')).lower()}, must be {strict}"
+    yield from _fields("", mapping.get("properties", {}), wanted["mappings"]["properties"], closed=strict == "strict")
+
+
+def _fields(path: str, present: Mapping[str, Any], wanted: Mapping[str, Any], *, closed: bool) -> Iterator[str]:
+    for name, needed in wanted.items():
+        field, here = f"{path}{name}", present.get(name)
+        if here is None:
+            yield f"field {field} is missing"
+            continue
+        kind, must = here.get("type", "object"), needed.get("type", "object")
+        if kind != must:
+            yield f"field {field} is {kind}, must be {must}"
+            continue
+        for option in _COMPARED:
+            if here.get(option) != needed.get(option):
+                yield f"field {field} has {option} {here.get(option, 'unset')}, must be {needed.get(option, 'unset')}"
+        yield from _fields(f"{field}.", here.get("properties", {}), needed.get("properties", {}), closed=closed)
+        yield from _fields(f"{field}.", here.get("fields", {}), needed.get("fields", {}), closed=False)
+    unknown = sorted(present.keys() - wanted.keys() - {"vector"}) if closed else []
+    for name in unknown:
+        yield f"field {path}{name} is not known"
+
+
+async def _add_vector(cluster: client.Cluster, index: str, wanted: Mapping[str, Any]) -> None:
+    vector = wanted["mappings"]["properties"]["search"]["properties"]["vector"]
+    with failures.translated(cluster.name, index):
+        await cluster.client.indices.put_mapping(index=index, properties={"search": {"properties": {"vector": vector}}})
+
+
+async def _create(cluster: client.Cluster, index: str, wanted: Mapping[str, Any]) -> None:
+    try:
+        await cluster.client.indices.create(index=index, settings=dict(wanted["settings"]), mappings=dict(wanted["mappings"]))
+    except elasticsearch.BadRequestError as error:
+        if error.error != "resource_already_exists_exception":  # another process was faster
+            raise

@@ -1,0 +1,147 @@
+"""What both stores take for a question, against raw tantivy and the raw HTTP call, all in the same run.
+
+Run it by hand: `PYTHONPATH=tests python tests/benchmarks/stores.py [DOCUMENTS]`, 2,000 if no number is given. Each question is
+put to all in turn, so that what else the machine does falls on all of them. "raw HTTP" repeats the very requests that the store made
+for that question, over a kept connection, and reads the answers as JSON. Ratios are what to compare between machines.
+"""
+
+import asyncio
+import functools
+import json
+import random
+import statistics
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aiohttp
+
+from benchmarks.search import raw as raw_tantivy
+from benchmarks.search import runbooks
+from safety_governor.adapters.elasticsearch import ElasticsearchKnowledge
+from safety_governor.adapters.embedded import EmbeddedKnowledge
+from safety_governor.domain import documents
+from support.elastic import ElasticIndices
+from testbed.elasticsearch import SharedElasticsearch
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+QUESTIONS = 200
+MEDIA_TYPE = "application/vnd.elasticsearch+json; compatible-with=9"
+
+Ask = Callable[[], Awaitable[object]]
+Request = tuple[str, str, Mapping[str, str], bytes]
+
+
+class Wire:
+    """Notes the requests that a store makes, and makes them again without it."""
+
+    def __init__(self, store: ElasticsearchKnowledge, session: aiohttp.ClientSession) -> None:
+        self.requests: list[Request] = []
+        self._session = session
+        transport = store._cluster.client.transport
+        original = transport.perform_request
+
+        async def noting(method: str, target: str, **others: Any) -> Any:
+            body = others.get("body")
+            self.requests.append((method, target, dict(others.get("headers") or {}), b"" if body is None else json.dumps(body).encode()))
+            return await original(method, target, **others)
+
+        transport.perform_request = noting  # type: ignore[method-assign]
+
+    async def repeat(self, requests: Sequence[Request]) -> None:
+        headers = {"accept": MEDIA_TYPE, "content-type": MEDIA_TYPE}
+        for method, target, _, body in requests:
+            async with self._session.request(method, target, data=body, headers=headers) as answer:
+                json.loads(await answer.read())
+
+
+async def timed(ask: Ask) -> float:
+    start = time.perf_counter()
+    await ask()
+    return (time.perf_counter() - start) * 1000
+
+
+def percentiles(times: Sequence[float]) -> tuple[float, float]:
+    cuts = statistics.quantiles(times, n=100)
+    return cuts[49], cuts[98]
+
+
+def row(name: str, **columns: Sequence[float]) -> None:
+    told = "  ".join(
+        f"{who.replace('_', ' ')} {p50:.2f}/{p99:.2f}" for who, (p50, p99) in ((k, percentiles(v)) for k, v in columns.items())
+    )
+    print(f"{name:16} {told}")
+
+
+async def overhead(wire: Wire, name: str, asks: Sequence[Ask]) -> None:
+    """The store against its own requests, raw."""
+    ours: list[float] = []
+    raw: list[float] = []
+    first = [await timed(ask) for ask in asks]  # what is remembered between questions is known from then on
+    again: list[Request] = []
+    for ask in asks:
+        wire.requests.clear()
+        ours.append(await timed(ask))
+        again = list(wire.requests)
+        raw.append(await timed(functools.partial(wire.repeat, again)))
+    row(name, elasticsearch=ours, raw_HTTP=raw)
+    ratio = statistics.median(ours) / statistics.median(raw)
+    print(f"{'':16} ratio of medians {ratio:.2f}, {len(again)} requests; asked for the first time {statistics.median(first):.2f} ms")
+
+
+def log_line(at: int) -> documents.LogLine:
+    moment, level = NOW - timedelta(seconds=at % 3000), ("error", "info")[at % 2]
+    return documents.LogLine(id=f"l{at}", service="checkout", timestamp=moment, level=level, message=f"failed {at}")
+
+
+async def main(count: int) -> None:
+    chance = random.Random(7)
+    held = runbooks(chance, count)
+    evidence = [
+        documents.Evidence(id=f"e{at}", stance=documents.Stance.SUPPORTS, text=one.body[:600]) for at, one in enumerate(held[: count // 4])
+    ]
+    policies = [documents.Policy(id=f"p{at}", blocked_actions=("restart",), severities=("*",), rule="No.") for at in range(50)]
+    lines = [log_line(at) for at in range(min(count, 20_000))]
+    questions = [" ".join(chance.sample(one.body.replace("#", "").split(), 15)) for one in chance.choices(held, k=QUESTIONS)]
+    batch = [*held, *evidence, *policies, *lines]
+    with SharedElasticsearch() as server:
+        async with ElasticIndices(server.url, request_timeout=60) as indices, aiohttp.ClientSession(server.url) as session:
+            start = time.perf_counter()
+            store = await indices.holding(batch)
+            print(
+                f"{count} runbooks, {len(evidence)} evidence, {len(lines)} log lines; load: elasticsearch {time.perf_counter() - start:.1f} s",
+                end=", ",
+            )
+            for index in indices.settings.indices.model_dump().values():
+                await indices.client.indices.forcemerge(index=str(index), max_num_segments=1, ignore_unavailable=True)
+            embedded = EmbeddedKnowledge.in_memory()
+            start = time.perf_counter()
+            embedded.replace_documents(batch)
+            print(f"embedded {time.perf_counter() - start:.1f} s", end=", ")
+            start = time.perf_counter()
+            await embedded.search_runbooks("first", service="checkout", limit=10)
+            print(f"its first search {time.perf_counter() - start:.1f} s; milliseconds p50/p99:")
+            tantivy = raw_tantivy(held)
+            wire = Wire(store, session)
+            search, evidence_for = (
+                functools.partial(one, service="checkout", limit=10) for one in (store.search_runbooks, store.search_evidence)
+            )
+            await overhead(wire, "search_runbooks", [functools.partial(search, one) for one in questions])
+            await overhead(wire, "search_evidence", [functools.partial(evidence_for, one) for one in questions])
+            await overhead(wire, "find_runbook", [functools.partial(store.find_runbook, f"r{at}") for at in range(QUESTIONS)])
+            await overhead(wire, "fetch_policies", [functools.partial(store.fetch_policies, service="checkout")] * QUESTIONS)
+            hour = functools.partial(store.summarise_logs, service="checkout", until=NOW, window=timedelta(hours=1))
+            await overhead(wire, "summarise_logs", [hour] * QUESTIONS)
+            mine: list[float] = []
+            theirs: list[float] = []
+            for question in questions:
+                mine.append(await timed(functools.partial(embedded.search_runbooks, question, service="checkout", limit=10)))
+                theirs.append(await timed(functools.partial(tantivy, question)))
+            row("search_runbooks", embedded=mine, raw_tantivy=theirs)
+            print(f"{'':16} ratio of medians {statistics.median(mine) / statistics.median(theirs):.2f}")
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 2_000)))

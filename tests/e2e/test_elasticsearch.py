@@ -1,0 +1,52 @@
+"""The operator with its knowledge in a real Elasticsearch: it waits while it is not there, says for what, and goes on by itself."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from safety_governor import bootstrap
+from safety_governor.domain import elastic
+from safety_governor.settings import Settings
+from support.elastic import connection
+from support.operator_process import StartOperator
+from support.shop import Shop
+
+pytestmark = pytest.mark.timeout(300)
+
+KNOWLEDGE = Path(__file__).parent / "knowledge"
+
+
+@pytest.fixture
+def settings(elasticsearch_url: str) -> Iterator[elastic.Elasticsearch]:
+    found = connection(elasticsearch_url)
+    yield found
+    with Elasticsearch(elasticsearch_url) as client:
+        client.indices.delete(index=[str(name) for name in found.indices.model_dump().values()], ignore_unavailable=True)
+
+
+def load(settings: elastic.Elasticsearch) -> None:
+    store = bootstrap.open_for_loading(Settings(elasticsearch=settings))
+    try:
+        files = bootstrap.reader(store)([KNOWLEDGE])
+        store.replace_documents([document for file in files for document in file.documents])
+    finally:
+        store.close()
+
+
+def test_incident_waits_for_elasticsearch_and_goes_on_when_it_is_loaded(
+    shop: Shop, start_operator: StartOperator, settings: elastic.Elasticsearch
+) -> None:
+    shop.deploy("payments")
+    named = {f"elasticsearch__indices__{key}": str(name) for key, name in settings.indices.model_dump().items()}
+    start_operator(elasticsearch__url=settings.url or "", **named)
+    mark = shop.cluster.audit_mark()
+    shop.report("slow")
+    waiting = shop.wait_for("slow", lambda now: "has no index" in str(now.get("conditions")), "to say what it waits for")
+    assert f"has no index {settings.indices.runbooks} (404), so what it holds is unknown, not empty" in str(waiting["conditions"])
+    assert shop.restarts("payments", mark) == 0
+    load(settings)
+    status = shop.wait_for_phase("slow", "Resolved", timeout=90)
+    assert status["gate"]["decision"] == "execute"
+    assert shop.restarts("payments", mark) == 1
