@@ -1,7 +1,7 @@
 """The composition root: the only place that knows which adapter serves which port."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,14 +13,29 @@ from safety_governor import sources
 from safety_governor.adapters import assumed, clock, document_files, offline, webhooks
 from safety_governor.adapters.audit import reading as trails
 from safety_governor.adapters.audit.late import LateRecords
-from safety_governor.adapters.elasticsearch import Loader
+from safety_governor.adapters.audit.outbox import Outbox
+from safety_governor.adapters.elasticsearch import Loader, Records
+from safety_governor.adapters.elasticsearch import Record as StoredRecord
 from safety_governor.adapters.embedded import EmbeddedKnowledge
 from safety_governor.adapters.kubernetes import actuator, api, approval_guard, guardrails, incidents, lease, preflight, workloads
 from safety_governor.adapters.kubernetes import desk as desks
 from safety_governor.api import v1alpha1
 from safety_governor.domain import checks, facts, verification
+from safety_governor.domain.audit.documents import Record
 from safety_governor.domain.documents import Document
-from safety_governor.pipeline import actuation, agent_runs, attendant, auditing, display, guarding, ports, profiling, register, runner
+from safety_governor.pipeline import (
+    actuation,
+    agent_runs,
+    attendant,
+    auditing,
+    display,
+    guarding,
+    ports,
+    profiling,
+    publishing,
+    register,
+    runner,
+)
 from safety_governor.pipeline.stages import approve, claim, compress, execute, gate, plan, stress, verify
 from safety_governor.settings import Settings
 
@@ -37,11 +52,18 @@ class Operator:
     """To be awaited when the Lease is won and before the first incident is attended."""
     display: display.Display
     records: LateRecords
+    publisher: publishing.Publisher | None
+    """None where no store for records is configured."""
 
 
 @asynccontextmanager
 async def operator(
-    settings: Settings, *, kubeconfig: str | None, on_guard: Callable[[bool], None], on_end: Callable[[str], None]
+    settings: Settings,
+    *,
+    kubeconfig: str | None,
+    on_guard: Callable[[bool], None],
+    on_end: Callable[[str], None],
+    on_unpublished: Callable[[int], None] = lambda _: None,
 ) -> AsyncIterator[Operator]:
     """Connect, check what must be in place, and wire the pipeline. Raises ConfigurationError with all that is missing."""
     async with AsyncExitStack() as stack:
@@ -79,6 +101,13 @@ async def operator(
             journal=record,
             scores=kept,
         )
+        publisher = None
+        if settings.elasticsearch.configured:
+            archive = Records.connect(settings.elasticsearch)
+            stack.push_async_callback(archive.close)
+            outbox = Outbox(settings.audit)
+            stack.callback(outbox.close)
+            publisher = publishing.Publisher(outbox=outbox, records=_Archive(archive), on_backlog=on_unpublished)
         judgements = auditing.Judgements()
         chronicler = auditing.Chronicler(record, clock=time, judgements=judgements)
         agent = agent_runs.RecordedAgent(
@@ -114,8 +143,21 @@ async def operator(
             credentials=connection.credentials,
             prepare=prepare,
             records=record,
+            publisher=publisher,
             display=display.Display(policies=policies, past=past, ceilings=settings.ceilings, clock=time),
         )
+
+
+class _Archive:
+    """The records on Elasticsearch as the publisher wants them."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    async def write(self, records: Sequence[Record]) -> Mapping[str, str]:
+        """Why some are refused for good."""
+        written = await self._records.write([StoredRecord(index=one.index.value, id=one.id, document=one.document) for one in records])
+        return dict(written.refused)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

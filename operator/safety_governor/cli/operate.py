@@ -18,7 +18,13 @@ async def run(settings: Settings, *, kubeconfig: str | None) -> int:
     log.info("starting", version=__version__, store=str(settings.store), namespace=settings.watch_namespace or "all")
     try:
         figures = metrics.Metrics()
-        async with bootstrap.operator(settings, kubeconfig=kubeconfig, on_guard=figures.set_guard_ready, on_end=figures.count_end) as parts:
+        async with bootstrap.operator(
+            settings,
+            kubeconfig=kubeconfig,
+            on_guard=figures.set_guard_ready,
+            on_end=figures.count_end,
+            on_unpublished=figures.set_unpublished,
+        ) as parts:
             return await process.run(
                 attend=parts.attendant.attend,
                 lease=parts.lease,
@@ -28,6 +34,7 @@ async def run(settings: Settings, *, kubeconfig: str | None) -> int:
                     "prove the approval guard": parts.guard.keep_proving,
                     "show how the namespaces stand": parts.display.keep_showing,
                     "write what the audit trail lacks": parts.records.keep_settling,
+                    **({"publish the audit trail": parts.publisher.keep_publishing} if parts.publisher is not None else {}),
                 },
                 credentials=parts.credentials,
                 namespace=settings.watch_namespace,
