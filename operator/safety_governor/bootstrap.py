@@ -289,11 +289,11 @@ async def fetch_incident(*, namespace: str, name: str, kubeconfig: str | None) -
         await connection.close()
 
 
-async def fetch_incidents(*, kubeconfig: str | None) -> Sequence[v1alpha1.Incident]:
-    """All incidents of the cluster."""
+async def fetch_incidents(*, kubeconfig: str | None, namespace: str | None) -> Sequence[v1alpha1.Incident]:
+    """All incidents of the cluster, or of one namespace."""
     connection = await api.Api.connect(kubeconfig=kubeconfig)
     try:
-        return await incidents.ClusterIncidents(connection, reporter="cli").list_all()
+        return await incidents.ClusterIncidents(connection, reporter="cli", namespace=namespace).list_all()
     finally:
         await connection.close()
 
