@@ -41,7 +41,7 @@ def test_incident_waits_for_elasticsearch_and_goes_on_when_it_is_loaded(
 ) -> None:
     shop.deploy("payments")
     named = {f"elasticsearch__indices__{key}": str(name) for key, name in settings.indices.model_dump().items()}
-    start_operator(elasticsearch__url=settings.url or "", **named)
+    start_operator(elasticsearch__url=settings.url or "", elasticsearch__analyzer=settings.analyzer, **named)
     mark = shop.cluster.audit_mark()
     shop.report("slow")
     waiting = shop.wait_for("slow", lambda now: "has no index" in str(now.get("conditions")), "to say what it waits for")
