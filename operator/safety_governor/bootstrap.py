@@ -15,11 +15,13 @@ from safety_governor.adapters.audit import reading as trails
 from safety_governor.adapters.audit.late import LateRecords
 from safety_governor.adapters.audit.outbox import Outbox
 from safety_governor.adapters.elasticsearch import Loader, Records
+from safety_governor.adapters.elasticsearch import Record as StoredRecord
 from safety_governor.adapters.embedded import EmbeddedKnowledge
 from safety_governor.adapters.kubernetes import actuator, api, approval_guard, guardrails, incidents, lease, preflight, workloads
 from safety_governor.adapters.kubernetes import desk as desks
 from safety_governor.api import v1alpha1
 from safety_governor.domain import checks, facts, verification
+from safety_governor.domain.audit.documents import Record
 from safety_governor.domain.documents import Document
 from safety_governor.pipeline import (
     actuation,
@@ -150,9 +152,21 @@ async def _publisher(settings: Settings, *, on_backlog: Callable[[int], None]) -
     records = Records.connect(settings.elasticsearch)
     try:
         with contextlib.closing(Outbox(settings.audit)) as outbox:
-            yield publishing.Publisher(outbox=outbox, records=records, on_backlog=on_backlog)
+            yield publishing.Publisher(outbox=outbox, records=_Archive(records), on_backlog=on_backlog)
     finally:
         await records.close()
+
+
+class _Archive:
+    """The records on Elasticsearch as the publisher wants them."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    async def write(self, records: Sequence[Record]) -> Mapping[str, str]:
+        """Why some are refused for good."""
+        written = await self._records.write([StoredRecord(index=one.index.value, id=one.id, document=one.document) for one in records])
+        return dict(written.refused)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,11 +298,11 @@ async def fetch_incident(*, namespace: str, name: str, kubeconfig: str | None) -
         await connection.close()
 
 
-async def fetch_incidents(*, kubeconfig: str | None) -> Sequence[v1alpha1.Incident]:
-    """All incidents of the cluster."""
+async def fetch_incidents(*, kubeconfig: str | None, namespace: str | None) -> Sequence[v1alpha1.Incident]:
+    """All incidents of the cluster, or of one namespace."""
     connection = await api.Api.connect(kubeconfig=kubeconfig)
     try:
-        return await incidents.ClusterIncidents(connection, reporter="cli").list_all()
+        return await incidents.ClusterIncidents(connection, reporter="cli", namespace=namespace).list_all()
     finally:
         await connection.close()
 

@@ -12,8 +12,7 @@ import pydantic
 import pytest
 
 from safety_governor.adapters.elasticsearch import contents, loading, mappings
-from safety_governor.domain import documents, elastic, errors
-from safety_governor.domain.audit import documents as published
+from safety_governor.domain import archive, documents, elastic, errors
 from support.elastic import ElasticIndices
 
 pytestmark = pytest.mark.timeout(300)
@@ -22,9 +21,9 @@ KINDS: dict[str, type[pydantic.BaseModel]] = {
     "runbooks": documents.Runbook,
     "evidence": documents.Evidence,
     "policies": documents.Policy,
-    "incidents": published.IncidentDocument,
-    "workflow_events": published.WorkflowDocument,
-    "action_executions": published.ActionDocument,
+    "incidents": archive.IncidentEntry,
+    "workflow_events": archive.WorkflowEvent,
+    "action_executions": archive.ActionExecution,
 }
 FITTING: dict[type, frozenset[str]] = {
     bool: frozenset({"boolean"}),

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from safety_governor.adapters.elasticsearch import Records
-from safety_governor.domain import elastic, errors
-from safety_governor.domain.audit.documents import Index, Record
+from safety_governor.adapters.elasticsearch import Record, Records
+from safety_governor.domain import archive, elastic, errors
 from support.elastic import ElasticIndices
 from support.elastic_double import Answer, ElasticDouble, error
 from support.ports import free_port
@@ -18,17 +17,15 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def event(identifier: str, **fields: Any) -> Record:
-    document = {"id": identifier, "at": NOON.isoformat(), "incident": "shop/slow", "kind": "Gated", "data": "{}", **fields}
-    return Record(index=Index.WORKFLOW_EVENTS, id=identifier, document=document)
+    return Record.of(archive.WorkflowEvent(id=identifier, at=NOON, incident="slow", kind="Gated", **fields))
 
 
 def incident(version: int, phase: str) -> Record:
-    return Record(index=Index.INCIDENTS, id="uid-1", document={"uid": "uid-1", "incident": "shop/slow", "phase": phase}, version=version)
+    return Record.of(archive.IncidentEntry(id="uid-1", at=NOON, incident="slow", version=version, phase=phase))
 
 
 def action(identifier: str) -> Record:
-    document = {"id": identifier, "at": NOON.isoformat(), "key": "k", "state": "Claimed", "type": "RolloutRestart"}
-    return Record(index=Index.ACTION_EXECUTIONS, id=identifier, document=document)
+    return Record.of(archive.ActionExecution(id=identifier, at=NOON, key="k", stage="Intended", type="RolloutRestart", details={"a": "b"}))
 
 
 class Archive:
@@ -47,11 +44,12 @@ async def test_events_and_actions_are_written_once_however_often(elasticsearch_u
     async with ElasticIndices(elasticsearch_url) as indices:
         kept = Archive(indices)
         try:
-            batch = [event("e1", decision="execute"), event("e2"), action("a1")]
-            assert await kept.records.write(batch) == {}
-            assert await kept.records.write([*batch, event("e3")]) == {}
+            batch = [event("e1", decision="execute", details={"threshold": "2"}), event("e2"), action("a1")]
+            first, second = await kept.records.write(batch), await kept.records.write([*batch, event("e3")])
+            assert (first.new, first.already, first.refused) == (3, 0, ())
+            assert (second.new, second.already, second.refused) == (1, 3, ())
             assert (await kept.held("workflow_events")).keys() == {"e1", "e2", "e3"}
-            assert (await kept.held("action_executions"))["a1"]["state"] == "Claimed"
+            assert (await kept.held("action_executions"))["a1"]["details"] == {"a": "b"}
         finally:
             await kept.records.close()
 
@@ -72,7 +70,8 @@ async def test_newest_version_of_an_incident_stays(elasticsearch_url: str) -> No
         kept = Archive(indices)
         try:
             await kept.records.write([incident(1, "Planning"), incident(3, "Resolved")])
-            assert await kept.records.write([incident(2, "Executing"), incident(3, "Resolved")]) == {}
+            late = await kept.records.write([incident(2, "Executing"), incident(3, "Resolved")])
+            assert (late.new, late.already) == (0, 2)
             assert (await kept.held("incidents"))["uid-1"]["phase"] == "Resolved"
         finally:
             await kept.records.close()
@@ -82,11 +81,10 @@ async def test_record_that_the_index_never_takes_is_named_and_holds_nothing_up(e
     async with ElasticIndices(elasticsearch_url) as indices:
         kept = Archive(indices)
         try:
-            foreign = Record(index=Index.WORKFLOW_EVENTS, id="bad", document={"id": "bad", "colour": "red"})
-            refused = await kept.records.write([event("e1"), foreign, event("e2")])
-            assert refused.keys() == {"bad"}
-            assert "colour" in refused["bad"]
-            assert (await kept.held("workflow_events")).keys() == {"e1", "e2"}
+            foreign = Record(index="workflow_events", id="bad", document={"id": "bad", "colour": "red"})
+            done = await kept.records.write([event("e1"), foreign, event("e2")])
+            assert (done.new, [name for name, _ in done.refused]) == (2, ["bad"])
+            assert "colour" in done.refused[0][1]
         finally:
             await kept.records.close()
 
@@ -105,7 +103,7 @@ async def test_index_that_differs_takes_no_record(elasticsearch_url: str) -> Non
 
 async def test_nothing_to_write_asks_nobody() -> None:
     records = Records.connect(elastic.Elasticsearch(url=f"http://127.0.0.1:{free_port()}"))
-    assert await records.write([]) == {}
+    assert (await records.write([])).new == 0
     await records.close()
 
 

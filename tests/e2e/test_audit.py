@@ -45,7 +45,7 @@ def test_trail_is_proved_by_what_the_incidents_note_and_tampering_is_found(
     incidents.write_text(shop.kubectl("get", "incidents", "-o", "yaml"))
     code, said = run("audit", "verify", "--incidents", str(incidents), **environment)
     assert (code, "2 noted elsewhere agree" in said) == (0, True), said
-    code, said = run("audit", "verify", "--cluster", "--kubeconfig", kubeconfig, **environment)
+    code, said = run("audit", "verify", "--cluster", "--namespace", shop.namespace, "--kubeconfig", kubeconfig, **environment)
     assert code == 0, said
 
     code, said = run("audit", "show", f"{shop.namespace}/stuck", "--json", **environment)

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from safety_governor.domain import journal
-from safety_governor.domain.audit import documents, events
+from safety_governor.domain import archive, journal
+from safety_governor.domain.audit import events
 
 FOLDER = Path(__file__).parents[2] / "schemas" / "audit"
 
@@ -18,9 +18,9 @@ def schemas() -> dict[str, dict[str, Any]]:
     found: dict[str, Any] = {"line": events.Envelope, **{f"data.{kind}": content for kind, content in events.CONTENTS.items()}}
     found |= {"journal.ActionIntended": journal.Intent, "journal.ActionEnded": journal.End}
     found |= {
-        "published.workflow_events": documents.WorkflowDocument,
-        "published.action_executions": documents.ActionDocument,
-        "published.incidents": documents.IncidentDocument,
+        "published.workflow_events": archive.WorkflowEvent,
+        "published.action_executions": archive.ActionExecution,
+        "published.incidents": archive.IncidentEntry,
     }
     return {
         f"{name}.json": {

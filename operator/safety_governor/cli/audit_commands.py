@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -36,11 +37,12 @@ def audit() -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="The journal that belongs to it. [default: GOVERNOR_JOURNAL for GOVERNOR_AUDIT, else that in FOLDER]",
 )
+@click.option(
+    "-n", "--namespace", help="Only its incidents, where operators share a cluster. [default: GOVERNOR_WATCH_NAMESPACE, else all]"
+)
 @_kubeconfig
 @_json
-def verify(
-    folder: Path | None, incidents: tuple[Path, ...], journal: Path | None, kubeconfig: str | None, *, cluster: bool, as_json: bool
-) -> None:
+def verify(folder: Path | None, incidents: tuple[Path, ...], *, cluster: bool, as_json: bool, **where: Any) -> None:  # noqa: ANN401 - options by name
     """Prove that nothing was changed, removed, added or put into another order.
 
     Exit codes: 0 all is as it was written, 1 it is not, or it could not be read.
@@ -50,10 +52,11 @@ def verify(
     settings = settings_of(None)
     asked = verifying.Request(
         folder=folder or settings.audit,
-        journal=journal or (settings.journal if folder is None or folder.resolve() == settings.audit.resolve() else None),
+        journal=where["journal"] or (settings.journal if folder is None or folder.resolve() == settings.audit.resolve() else None),
         manifests=incidents,
         cluster=cluster,
-        kubeconfig=kubeconfig,
+        kubeconfig=where["kubeconfig"],
+        namespace=where["namespace"] or settings.watch_namespace,
         as_json=as_json,
     )
     sys.exit(asyncio.run(verifying.run(asked)))

@@ -26,6 +26,7 @@ class Request:
     manifests: tuple[Path, ...]
     cluster: bool
     kubeconfig: str | None
+    namespace: str | None
     as_json: bool
 
 
@@ -35,7 +36,7 @@ async def run(asked: Request) -> int:
         # What the incidents note is read first: what is written meanwhile is behind it.
         incidents = [one for path in asked.manifests for one in manifests.incidents_of(path)]
         if asked.cluster:
-            incidents += await bootstrap.fetch_incidents(kubeconfig=asked.kubeconfig)
+            incidents += await bootstrap.fetch_incidents(kubeconfig=asked.kubeconfig, namespace=asked.namespace)
         anchors = _anchors(incidents)
         found = list(bootstrap.verify_trail(asked.folder, journal=asked.journal, anchors=anchors))
     except (errors.GovernorError, ValueError) as error:

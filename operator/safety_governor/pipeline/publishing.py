@@ -5,7 +5,6 @@ ids, which changes nothing.
 """
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -93,7 +92,7 @@ class Publisher:
 
     def _of(self, line: Mapping[str, Any]) -> Sequence[Record]:
         try:
-            return documents.records_of(line, data_text=json.dumps(line["data"], ensure_ascii=False, separators=(",", ":")))
+            return documents.records_of(line)
         except (ValidationError, KeyError, TypeError, AttributeError) as error:
             # It is in the trail, where nothing is lost; what it says cannot be put into the form of the index.
             _log.error("a line of the audit trail has no form to be published in; it is passed over", seq=line.get("seq"), error=str(error))

@@ -6,7 +6,7 @@ nothing that a basic licence or a small distribution lacks: no scripts, no ES|QL
 """
 
 from safety_governor.adapters.elasticsearch.loading import Loader
-from safety_governor.adapters.elasticsearch.records import Records
+from safety_governor.adapters.elasticsearch.records import Record, Records, Written
 from safety_governor.adapters.elasticsearch.store import ElasticsearchKnowledge
 
-__all__ = ["ElasticsearchKnowledge", "Loader", "Records"]
+__all__ = ["ElasticsearchKnowledge", "Loader", "Record", "Records", "Written"]

@@ -5,18 +5,56 @@ in which versions arrive. Nothing waits for this: whoever calls keeps what was n
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any, Literal, Self
 
 import elasticsearch
 from elasticsearch import helpers
 
 from safety_governor.adapters.elasticsearch import client, failures, mappings
-from safety_governor.domain import elastic, errors
-from safety_governor.domain.audit.documents import Index, Record
+from safety_governor.domain import archive, elastic, errors
+
+Key = Literal["incidents", "workflow_events", "action_executions"]
 
 _AT_ONCE = 500
 _THERE = 409
 _PASSING = frozenset({429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One document for one of the indices of records."""
+
+    index: Key
+    id: str
+    document: Mapping[str, Any]
+    """Of an incident it has a `version` that grows."""
+
+    @classmethod
+    def of(cls, entry: archive.Entry) -> Self:
+        """The record of an entry."""
+        index: Key
+        match entry:
+            case archive.IncidentEntry():
+                index = "incidents"
+            case archive.WorkflowEvent():
+                index = "workflow_events"
+            case archive.ActionExecution():
+                index = "action_executions"
+            case _:
+                raise TypeError(f"{type(entry).__name__} is no record")
+        return cls(index=index, id=entry.id, document=entry.model_dump(mode="json", exclude_none=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What became of records that all were answered for."""
+
+    new: int
+    already: int
+    """They were there, or a newer version was."""
+    refused: tuple[tuple[str, str], ...]
+    """Id and reason of those that Elasticsearch will never take as they are; trying them again cannot help."""
 
 
 class Records:
@@ -35,17 +73,17 @@ class Records:
         """Release the connections."""
         await self._cluster.close()
 
-    async def write(self, records: Sequence[Record]) -> Mapping[str, str]:
-        """Return when every record is there or was refused for good; of those by id why, as trying them again cannot help.
+    async def write(self, records: Sequence[Record]) -> Written:
+        """Return when every record is there or was refused for good.
 
         Raises RecordsUnavailableError when that is not known; all of them can then be written again.
         """
         if not records:
-            return {}
+            return Written(new=0, already=0, refused=())
         try:
             # Each time: an index that somebody removed would come back by itself, with whatever mapping Elasticsearch guesses.
-            for name in sorted({record.index for record in records}, key=str):
-                await mappings.prepare(self._cluster, self._name(name), mappings.definition(name.value, self._settings))
+            for name in sorted({record.index for record in records}):
+                await mappings.prepare(self._cluster, self._name(name), mappings.definition(name, self._settings))
             return await self._write(records)
         except errors.KnowledgeUnavailableError as error:
             raise errors.RecordsUnavailableError(f"Records wait to be written: {error}") from error
@@ -55,8 +93,9 @@ class Records:
                 f"Records wait to be written, as Elasticsearch at {self._cluster.name} {failure.what}: {failure.remedy}."
             ) from error
 
-    async def _write(self, records: Sequence[Record]) -> Mapping[str, str]:
-        refused: dict[str, str] = {}
+    async def _write(self, records: Sequence[Record]) -> Written:
+        new = already = 0
+        refused: list[tuple[str, str]] = []
         passing = ""
         results = helpers.async_streaming_bulk(
             self._cluster.client, self._actions(records), chunk_size=_AT_ONCE, raise_on_error=False, max_retries=0
@@ -64,18 +103,19 @@ class Records:
         async for done, item in results:
             (told,) = item.values()
             status = int(told.get("status", 500))
-            if done or status == _THERE:
-                # It is there, or a newer version of it is.
-                continue
-            if status in _PASSING:
+            if done:
+                new += 1
+            elif status == _THERE:
+                already += 1
+            elif status in _PASSING:
                 passing = _reason(told)
             else:
-                refused[str(told.get("_id"))] = _reason(told)
+                refused.append((str(told.get("_id")), _reason(told)))
         if passing:
             raise errors.RecordsUnavailableError(
                 f"Records wait to be written, as Elasticsearch at {self._cluster.name} did not take all of them ({passing}): they are written again."
             )
-        return refused
+        return Written(new=new, already=already, refused=tuple(refused))
 
     async def _actions(self, records: Sequence[Record]) -> AsyncIterator[dict[str, Any]]:
         for record in records:
@@ -85,12 +125,12 @@ class Records:
                 "_id": record.id,
                 "_source": dict(record.document),
             }
-            if record.version is not None:
-                action |= {"_op_type": "index", "version": record.version, "version_type": "external"}
+            if record.index == "incidents":
+                action |= {"_op_type": "index", "version": int(record.document["version"]), "version_type": "external"}
             yield action
 
-    def _name(self, key: Index) -> str:
-        return str(getattr(self._settings.indices, key.value))
+    def _name(self, key: Key) -> str:
+        return str(getattr(self._settings.indices, key))
 
 
 def _reason(told: Mapping[str, Any]) -> str:

@@ -1,17 +1,13 @@
-"""What of an event is published: documents for the indices `workflow_events`, `action_executions` and `incidents`.
-
-Copies for searching and for dashboards, never read back for a decision. Like all index documents they are snake_case.
-
-The types here are what a mapping of those indices has to take; a document has no other fields.
-"""
+"""What of an event is published: entries for the indices `workflow_events`, `action_executions` and `incidents` (`domain.archive`)."""
 
 import enum
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import AwareDatetime, JsonValue
+from pydantic import JsonValue
 
-from safety_governor.domain import values
+from safety_governor.domain import archive, values
 from safety_governor.domain.audit.events import Kind
 
 
@@ -34,113 +30,88 @@ class Record(values.Value):
     """Where a later state replaces an earlier one: the higher version wins. None: written once and never again."""
 
 
-class WorkflowDocument(values.Value):
-    """An event."""
-
-    id: values.Line
-    seq: int
-    """Number of its line in the trail."""
-    hash: values.Line
-    """Hash of its line, by which a copy is held against the trail."""
-    kind: values.Line
-    at: AwareDatetime
-    incident: values.Line
-    namespace: values.Line
-    uid: values.Line
-    service: values.Line = ""
-    severity: values.Line = ""
-    decision: values.Line = ""
-    reason: values.Text = ""
-    phase: values.Line = ""
-    plan_digest: values.Line = ""
-    confidence_initial: float | None = None
-    confidence_post: float | None = None
-    confidence_delta: float | None = None
-    data: str
-    """All of its content, as JSON in one text: its form depends on the kind."""
-
-
-class ActionDocument(values.Value):
-    """What was about to be done, or what became of it; both have the action's key."""
-
-    id: values.Line
-    key: values.Line
-    at: AwareDatetime
-    incident: values.Line
-    namespace: values.Line
-    uid: values.Line
-    type: values.Line
-    target_kind: values.Line
-    target_name: values.Line
-    state: values.Line
-    """Claimed, Done, Failed or Indeterminate."""
-    outcome: values.Line = ""
-    undoes: values.Line = ""
-    message: values.Text = ""
-    plan_digest: values.Line = ""
-
-
-class IncidentDocument(values.Value):
-    """An incident as of its last decision, or at its end."""
-
-    uid: values.Line
-    incident: values.Line
-    namespace: values.Line
-    service: values.Line
-    severity: values.Line
-    summary: values.LongText
-    phase: values.Line
-    decision: values.Line
-    approver: values.Line = ""
-    message: values.Text = ""
-    updated_at: AwareDatetime
-
-
-def records_of(line: Mapping[str, Any], *, data_text: str) -> tuple[Record, ...]:
-    """The records of a line of workflow_events; none where no incident is concerned. `data_text` is its content as JSON."""
+def records_of(line: Mapping[str, Any]) -> tuple[Record, ...]:
+    """The records of a line of workflow_events; none where no incident is concerned."""
     data, kind = line["data"], line["kind"]
     if not line["uid"]:
         return ()
-    where = {"incident": line["incident"], "namespace": str(line["incident"]).partition("/")[0], "uid": line["uid"]}
-    event = WorkflowDocument.model_validate(
-        {
-            **{name: line[name] for name in ("id", "seq", "hash", "kind", "at")},
-            **where,
-            **{name: data[name] for name in _SHARED if name in data},
-            "reason": values.clip(str(data.get("reason", "")), values.TEXT_LIMIT),
-            "data": data_text,
-        }
-    )
-    found = [Record(index=Index.WORKFLOW_EVENTS, id=line["id"], document=_plain(event))]
+    namespace, _, name = str(line["incident"]).partition("/")
+    where = {"at": line["at"], "namespace": namespace, "incident": name, "uid": line["uid"], "service": data.get("service", "")}
+    found = [_record(Index.WORKFLOW_EVENTS, _event(line, data, where))]
     if kind in (Kind.CLAIMED, Kind.ACTION_ENDED):
-        action = ActionDocument.model_validate(
-            {
-                **where,
-                **{name: data[name] for name in ("key", "type", "outcome", "undoes", "message", "planDigest") if name in data},
-                "id": line["id"],
-                "at": line["at"],
-                "targetKind": data["target"].get("kind", "Deployment"),
-                "targetName": data["target"]["name"],
-                "state": data.get("state", "Claimed"),
-            }
-        )
-        found.append(Record(index=Index.ACTION_EXECUTIONS, id=line["id"], document=_plain(action)))
+        found.append(_record(Index.ACTION_EXECUTIONS, _action(line, data, where)))
     if kind in (Kind.GATED, Kind.ENDED):
-        incident = IncidentDocument.model_validate(
-            {
-                **where,
-                **{name: data.get(name, "") for name in ("service", "severity", "summary", "decision", "approver", "message")},
-                "phase": data.get("phase", "Gated"),
-                "updatedAt": line["at"],
-            }
-        )
-        found.append(Record(index=Index.INCIDENTS, id=line["uid"], document=_plain(incident), version=line["seq"]))
+        found.append(_record(Index.INCIDENTS, _incident(line, data, where)))
     return tuple(found)
 
 
-_SHARED = ("service", "severity", "decision", "phase", "planDigest", "confidenceInitial", "confidencePost", "confidenceDelta")
+def _event(line: Mapping[str, Any], data: Mapping[str, Any], where: Mapping[str, Any]) -> archive.WorkflowEvent:
+    version = str(data.get("gate", ""))
+    return archive.WorkflowEvent(
+        **where,
+        id=line["id"],
+        kind=line["kind"],
+        phase=data.get("phase"),
+        decision=data.get("decision"),
+        reasons=_reasons(data),
+        actor=data.get("approver") or data.get("holder") or data.get("requestedBy") or "",
+        message=str(data.get("message") or data.get("why") or data.get("summary") or ""),
+        confidence_initial=data.get("confidenceInitial"),
+        confidence_final=data.get("confidencePost"),
+        contradiction_count=data.get("contradictionCount"),
+        gate_version=int(version) if version.isdigit() else None,
+        input_digest=data.get("inputDigest", ""),
+        chain=line["hash"],
+        details={name: values.clip(_text(value), values.TEXT_LIMIT) for name, value in list(data.items())[:64]},
+    )
 
 
-def _plain(document: values.Value) -> dict[str, JsonValue]:
-    plain: dict[str, JsonValue] = document.model_dump(mode="json", by_alias=False, exclude_none=True)
-    return {name: value for name, value in plain.items() if value != ""}
+def _action(line: Mapping[str, Any], data: Mapping[str, Any], where: Mapping[str, Any]) -> archive.ActionExecution:
+    ended = line["kind"] == Kind.ACTION_ENDED
+    return archive.ActionExecution(
+        **where,
+        id=line["id"],
+        key=data["key"],
+        stage="Ended" if ended else "Intended",
+        type=data["type"],
+        target_kind=data["target"].get("kind", "Deployment"),
+        target_name=data["target"]["name"],
+        undoes=bool(data.get("undoes")),
+        identity=data.get("holder", ""),
+        outcome=(data.get("outcome") or data["state"]) if ended else None,
+        message=data.get("message", ""),
+        chain=line["hash"],
+    )
+
+
+def _incident(line: Mapping[str, Any], data: Mapping[str, Any], where: Mapping[str, Any]) -> archive.IncidentEntry:
+    ended = line["kind"] == Kind.ENDED
+    return archive.IncidentEntry(
+        **where,
+        id=line["uid"],
+        version=line["seq"],
+        severity=data.get("severity"),
+        summary=data.get("summary", ""),
+        phase=data.get("phase", "Gated"),
+        decision=data.get("decision"),
+        reasons=() if ended else _reasons(data),
+        plan_digest=data.get("planDigest", ""),
+        confidence_initial=data.get("confidenceInitial"),
+        confidence_final=data.get("confidencePost"),
+        approver=data.get("approver", ""),
+        decided_at=data.get("decidedAt"),
+        ended_at=line["at"] if ended else None,
+    )
+
+
+def _record(index: Index, entry: archive.Entry) -> Record:
+    version = entry.version if isinstance(entry, archive.IncidentEntry) else None
+    return Record(index=index, id=entry.id, document=entry.model_dump(mode="json", exclude_none=True), version=version)
+
+
+def _reasons(data: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(one for one in str(data.get("reason", "")).split(",") if one)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
