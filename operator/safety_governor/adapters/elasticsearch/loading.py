@@ -190,12 +190,18 @@ class Loader:
 
     def __init__(self, settings: elastic.Elasticsearch) -> None:
         self._runner = asyncio.Runner()
-        self._writing = self._run(self._connected(settings))
+        try:
+            self._writing = self._run(self._connected(settings))
+        except BaseException:
+            self._runner.close()
+            raise
 
     def close(self) -> None:
         """Release the connections."""
-        self._run(self._writing.close())
-        self._runner.close()
+        try:
+            self._run(self._writing.close())
+        finally:
+            self._runner.close()
 
     def replace_documents(self, batch: Sequence[documents.Document], *, progress: Callable[[int], None] = lambda _: None) -> LoadReport:
         """Store the documents, each in place of the one with its kind and id."""
