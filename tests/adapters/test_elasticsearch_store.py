@@ -58,6 +58,21 @@ async def test_index_that_is_missing_is_unknown_and_not_empty(elasticsearch_url:
             await indices.knowledge().fetch_policies(service="checkout")
 
 
+async def test_index_is_unknown_until_its_first_load_is_complete(elasticsearch_url: str) -> None:
+    async with ElasticIndices(elasticsearch_url) as indices:
+        too_old = documents.LogLine(id="old", service="checkout", timestamp=datetime(1901, 1, 1, tzinfo=UTC), message="x")
+        batch = [policy("p"), a_runbook("a", "Disk full")]
+        with pytest.raises(errors.PartlyStoredError):
+            await indices.load([*batch, too_old])
+        store = indices.knowledge()
+        for ask in (store.fetch_policies(service="x"), ids(store, "disk full"), store.find_runbook("a"), store.find_evidence(["e"])):
+            with pytest.raises(errors.KnowledgeUnavailableError, match=r"has not got all of .* yet, so what it holds is unknown"):
+                await ask
+        await indices.load(batch)
+        assert [one.id for one in await store.fetch_policies(service="x")] == ["p"]
+        assert await store.find_evidence(["e"]) == {}
+
+
 async def test_more_policies_than_one_answer_holds_are_read_completely(elasticsearch_url: str) -> None:
     async with ElasticIndices(elasticsearch_url) as indices:
         store = await indices.holding([policy(f"P{number:05}") for number in range(10_500)])
@@ -121,6 +136,7 @@ async def test_document_that_the_index_refuses_is_named_and_the_others_are_store
         too_old = documents.LogLine(id="old", service="checkout", timestamp=datetime(1901, 1, 1, tzinfo=UTC), message="x")
         with pytest.raises(errors.PartlyStoredError, match=r"refused 1 documents for .* \(old: .*load again"):
             await indices.load([policy("p"), too_old])
+        assert await indices.load([policy("p")]) == ("added",)  # nobody had seen it before
         assert "p" in await indices.knowledge().find_policies(["p"])
 
 

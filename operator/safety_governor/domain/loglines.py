@@ -3,6 +3,7 @@
 Pure: it is given the lines and neither reads nor keeps anything.
 """
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -49,6 +50,7 @@ def is_error(line: documents.LogLine) -> bool:
     return line.level.lower() in ERROR_LEVELS or (response.isdecimal() and int(response) >= FIRST_ERROR_CODE)
 
 
+@functools.lru_cache(maxsize=4_096)
 def fold(message: str) -> str:
     """The message with its numbers, ids and hex strings replaced, so that equal failures count together."""
     return values.clip(_VARIABLE.sub("<n>", " ".join(message.split())), values.LINE_LIMIT)

@@ -61,6 +61,10 @@ def _refused(error: elasticsearch.ApiError, index: str) -> Failure:
     status, kind, reason = error.status_code, *_reason(error.body)
     if status == 400 and kind == "media_type_header_exception":
         return Failure(what="is of another major version", remedy="this client speaks to Elasticsearch 9; upgrade the cluster")
+    if kind == "cluster_block_exception" and "index read" in reason:
+        return Failure(
+            what=f"has not got all of {index} yet", remedy="wait for the load, or run `safety-governor load` again if it broke off"
+        )
     if kind == "cluster_block_exception":
         return Failure(what=f"has blocked {index} ({status}: {reason})", remedy="lift the block, which a full disk may have caused")
     if status in _BY_STATUS:

@@ -1,7 +1,8 @@
 """Documents into the indices: what is missing is created, what is there already is left alone.
 
 A load into Elasticsearch is no transaction: when it breaks off, what was written stays, the error says so, and loading again
-completes it.
+completes it. An index that is new cannot be read before its first load is complete: policies that are not there yet would be taken
+for policies that do not exist.
 """
 
 import asyncio
@@ -55,7 +56,7 @@ class Writing:
 
         Raises PartlyStoredError when it broke off after something was stored.
         """
-        await self._prepare(batch)
+        unread = await self._prepare(batch)
         changes: dict[int, Change] = {}
         by_kind: dict[str, list[tuple[int, documents.Document]]] = defaultdict(list)
         for at, document in enumerate(batch):
@@ -65,10 +66,12 @@ class Writing:
             for index, numbered in by_kind.items():
                 for start in range(0, len(numbered), _AT_ONCE):
                     some = numbered[start : start + _AT_ONCE]
-                    changes |= await self._store(index, some)
+                    changes |= await self._store(index, some, fresh=index in unread)
                     stored += len(some)
                     progress(len(some))
                 await self._refresh(index)
+            for index in unread:
+                await mappings.open_up(self._cluster, index)
         except errors.KnowledgeUnavailableError as error:
             raise errors.PartlyStoredError(f"{error} Of {len(batch)} documents at least {stored} are stored; load again.") from error
         return LoadReport(changes=tuple(changes[at] for at in range(len(batch))))
@@ -84,15 +87,21 @@ class Writing:
         with failures.translated(self._cluster.name, index):
             if not await self._cluster.client.indices.exists(index=index):
                 return None
+        if await mappings.prepare(self._cluster, index, mappings.definition("runbooks", self._settings)):
+            return None  # its first load broke off, and this one starts anew
         found = await self._cluster.get_many(index, [identifier])
         return contents.decoded(documents.Runbook, found[0]["_source"], name=self._cluster.name, index=index) if found else None
 
-    async def _prepare(self, batch: Sequence[documents.Document]) -> None:
-        for name in mappings.KNOWLEDGE:
-            wanted = mappings.definition(name, self._settings)
-            await mappings.prepare(self._cluster, getattr(self._settings.indices, name), wanted)
+    async def _prepare(self, batch: Sequence[documents.Document]) -> list[str]:
+        """The indices that nobody can read yet, runbooks last: without a runbook nothing is done."""
+        unread = []
+        for name in reversed(mappings.KNOWLEDGE):
+            index = str(getattr(self._settings.indices, name))
+            if await mappings.prepare(self._cluster, index, mappings.definition(name, self._settings), closed=True):
+                unread.append(index)
         if any(isinstance(document, documents.LogLine) for document in batch):
             await self._prepare_logs()
+        return unread
 
     async def _prepare_logs(self) -> None:
         index = self._index(documents.LogLine)
@@ -107,20 +116,20 @@ class Writing:
                 await self._cluster.client.indices.put_index_template(name=mappings.TEMPLATE, **body)
         await mappings.prepare(self._cluster, index, mappings.definition(mappings.LIVE_LOGS, self._settings))
 
-    async def _store(self, index: str, numbered: Sequence[tuple[int, documents.Document]]) -> dict[int, Change]:
+    async def _store(self, index: str, numbered: Sequence[tuple[int, documents.Document]], *, fresh: bool) -> dict[int, Change]:
         space = "" if self._vectors is None else self._vectors.space
-        known = await self._digests(index, [document.id for _, document in numbered])
+        known = {} if fresh else await self._digests(index, [document.id for _, document in numbered])
         changes: dict[int, Change] = {}
-        fresh: dict[str, tuple[documents.Document, dict[str, Any]]] = {}
+        newer: dict[str, tuple[documents.Document, dict[str, Any]]] = {}
         for at, document in numbered:
             body = contents.encoded(document, space=space)
             digest = body["search"]["digest"]
             changes[at] = "added" if document.id not in known else "unchanged" if known[document.id] == digest else "changed"
             known[document.id] = digest
             if changes[at] != "unchanged":
-                fresh[document.id] = (document, body)  # of two with one id the last one stays
-        await self._add_vectors(list(fresh.values()))
-        await self._write(index, {name: body for name, (_, body) in fresh.items()})
+                newer[document.id] = (document, body)  # of two with one id the last one stays
+        await self._add_vectors(list(newer.values()))
+        await self._write(index, {name: body for name, (_, body) in newer.items()})
         return changes
 
     async def _digests(self, index: str, identifiers: Sequence[str]) -> dict[str, str]:
@@ -190,12 +199,18 @@ class Loader:
 
     def __init__(self, settings: elastic.Elasticsearch) -> None:
         self._runner = asyncio.Runner()
-        self._writing = self._run(self._connected(settings))
+        try:
+            self._writing = self._run(self._connected(settings))
+        except BaseException:
+            self._runner.close()
+            raise
 
     def close(self) -> None:
         """Release the connections."""
-        self._run(self._writing.close())
-        self._runner.close()
+        try:
+            self._run(self._writing.close())
+        finally:
+            self._runner.close()
 
     def replace_documents(self, batch: Sequence[documents.Document], *, progress: Callable[[int], None] = lambda _: None) -> LoadReport:
         """Store the documents, each in place of the one with its kind and id."""

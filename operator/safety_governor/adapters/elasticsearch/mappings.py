@@ -53,16 +53,20 @@ def template(settings: elastic.Elasticsearch) -> dict[str, Any]:
     return body
 
 
-async def prepare(cluster: client.Cluster, index: str, wanted: Mapping[str, Any]) -> None:
-    """Create the index if it is missing. Raises KnowledgeUnavailableError when it is there and differs, and says in what."""
+async def prepare(cluster: client.Cluster, index: str, wanted: Mapping[str, Any], *, closed: bool = False) -> bool:
+    """Create the index if it is missing, and answer whether nobody can read it yet.
+
+    `closed` creates it so that nobody can before `open_up`. Raises KnowledgeUnavailableError when it is there and differs, and says
+    in what.
+    """
     with failures.translated(cluster.name, index):
         try:
             found = (await cluster.client.indices.get(index=index)).body
         except elasticsearch.NotFoundError:
             found = {}
         if not found:
-            await _create(cluster, index, wanted)
-            return
+            await _create(cluster, index, wanted, closed=closed)
+            return closed
     for name, present in found.items():
         different = list(differences(present, wanted))
         if different == [_NO_VECTOR]:  # configured since the index was made
@@ -72,6 +76,19 @@ async def prepare(cluster: client.Cluster, index: str, wanted: Mapping[str, Any]
             what = f"has an index {name} that differs from what is needed ({shown})"
             remedy = "name another index, or move this one away and load again"
             raise failures.unavailable(cluster.name, failures.Failure(what=what, remedy=remedy))
+
+    return any(_is_closed(present) for present in found.values())
+
+
+async def open_up(cluster: client.Cluster, index: str) -> None:
+    """Let everybody read the index: all that it is to hold at first is there."""
+    with failures.translated(cluster.name, index):
+        await cluster.client.indices.refresh(index=index)
+        await cluster.client.indices.put_settings(index=index, settings={"index.blocks.read": False})
+
+
+def _is_closed(present: Mapping[str, Any]) -> bool:
+    return str(present.get("settings", {}).get("index", {}).get("blocks", {}).get("read", "false")) == "true"
 
 
 def differences(present: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
@@ -113,9 +130,12 @@ async def _add_vector(cluster: client.Cluster, index: str, wanted: Mapping[str, 
         await cluster.client.indices.put_mapping(index=index, properties={"search": {"properties": {"vector": vector}}})
 
 
-async def _create(cluster: client.Cluster, index: str, wanted: Mapping[str, Any]) -> None:
+async def _create(cluster: client.Cluster, index: str, wanted: Mapping[str, Any], *, closed: bool) -> None:
+    settings = {**wanted["settings"], **({"index.blocks.read": True} if closed else {})}
     try:
-        await cluster.client.indices.create(index=index, settings=dict(wanted["settings"]), mappings=dict(wanted["mappings"]))
+        await cluster.client.indices.create(
+            index=index, settings=settings, mappings=dict(wanted["mappings"]), wait_for_active_shards=0 if closed else 1
+        )
     except elasticsearch.BadRequestError as error:
         if error.error != "resource_already_exists_exception":  # another process was faster
             raise
