@@ -41,44 +41,49 @@ async def _polite(read: Any, write: Any) -> AsyncIterator[tuple[Any, Any]]:  # n
     """The streams, with a handshake in front where there is none, and open until everything is answered."""
     hear, heard = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     said, say = anyio.create_memory_object_stream[SessionMessage](0)
-    asked: set[str | int] = set()
-    answered = anyio.Event()
+    manners = _Manners()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(manners.listen, read, hear)
+        tasks.start_soon(manners.speak, say, write)
+        async with heard, said:
+            yield heard, said
 
-    async def listen() -> None:
-        nonlocal answered
+
+class _Manners:
+    """What was asked, and what is answered yet."""
+
+    def __init__(self) -> None:
+        self._asked: set[str | int] = set()
+        self._answered = anyio.Event()
+
+    async def listen(self, read: Any, hear: Any) -> None:  # noqa: ANN401
+        """Pass on what is asked, and stay until it is answered."""
         async with hear:
             is_first = True
             async for item in read:
-                message = item.message if isinstance(item, SessionMessage) else None
-                if is_first and isinstance(message, mcp_types.JSONRPCRequest) and not _greets(message):
+                request = item.message if isinstance(item, SessionMessage) and isinstance(item.message, mcp_types.JSONRPCRequest) else None
+                if is_first and request is not None and not _greets(request):
                     for one in _hello():
                         await hear.send(SessionMessage(one))
                 is_first = False
-                if isinstance(message, mcp_types.JSONRPCRequest):
-                    asked.add(message.id)
+                if request is not None:
+                    self._asked.add(request.id)
                 await hear.send(item)
-            while asked:
-                answered = anyio.Event()
-                with anyio.move_on_after(limits.PATIENCE.total_seconds()) as waited:
-                    await answered.wait()
-                if waited.cancelled_caught:
-                    return
+            with anyio.move_on_after(limits.PATIENCE.total_seconds()):
+                while self._asked:
+                    self._answered = anyio.Event()
+                    await self._answered.wait()
 
-    async def speak() -> None:
-        async with say:
+    async def speak(self, say: Any, write: Any) -> None:  # noqa: ANN401
+        """Pass on what is answered, but for the handshake that nobody asked for."""
+        async with say, write:
             async for item in say:
                 identifier = getattr(item.message, "id", None)
                 if identifier == _HELLO:
                     continue
                 await write.send(item)
-                asked.discard(identifier)
-                answered.set()
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(listen)
-        tasks.start_soon(speak)
-        async with heard, said:
-            yield heard, said
+                self._asked.discard(identifier)
+                self._answered.set()
 
 
 def _greets(message: mcp_types.JSONRPCRequest) -> bool:

@@ -32,7 +32,7 @@ async def run(*, over_http: bool, address: str | None) -> None:
     async with contextlib.AsyncExitStack() as stack:
         knowledge = await stack.enter_async_context(sources.knowledge(settings))
         services = await stack.enter_async_context(sources.scores(settings, complain=_log.warning, from_services=True))
-        trail = stack.enter_context(sources.tool_trail(settings))
+        trail = stack.enter_context(sources.tool_trail(settings, shared=over_http))
         built = server.build(
             KnowledgeTools(knowledge, source=_store(settings), now=sources.now),
             ReliabilityTools(services, now=sources.now),

@@ -6,7 +6,7 @@ Nothing here decides, and nothing here can touch a cluster.
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from safety_governor.adapters import clock
 from safety_governor.adapters.audit.trail import Trail
@@ -56,14 +56,32 @@ async def scores(
             await kept.aclose()
 
 
+AT_ONCE = 16
+"""So many processes may serve one caller each from one machine, each with a trail of its own."""
+
+
 @contextmanager
-def tool_trail(settings: Settings) -> Iterator[ports.Trail]:
-    """The trail of the calls of tools, which the process that serves them writes. Raises ConfigurationError."""
-    trail = Trail.open(settings.mcp_audit, now=now, limit=settings.audit_file_bytes)
+def tool_trail(settings: Settings, *, shared: bool) -> Iterator[ports.Trail]:
+    """The trail of the calls of tools, which the process that serves them writes. Raises ConfigurationError.
+
+    `shared`: that of the one process that serves many; else the first of those for one caller that nobody else is writing.
+    """
+    if shared:
+        trail = Trail.open(settings.mcp_audit / "http", now=now, limit=settings.audit_file_bytes)
+    else:
+        trail = _first_free(settings)
     try:
         yield trail
     finally:
         trail.close()
+
+
+def _first_free(settings: Settings) -> Trail:
+    for number in range(1, AT_ONCE):
+        with contextlib.suppress(errors.ConfigurationError):
+            return Trail.open(settings.mcp_audit / f"stdio-{number}", now=now, limit=settings.audit_file_bytes, patience=timedelta(0))
+    # What is wrong is told by the last.
+    return Trail.open(settings.mcp_audit / f"stdio-{AT_ONCE}", now=now, limit=settings.audit_file_bytes, patience=timedelta(0))
 
 
 def _kept(settings: Settings, *, complain: Callable[[str], None], ask_again: bool, from_services: bool) -> KeptScores | None:

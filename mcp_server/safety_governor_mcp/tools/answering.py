@@ -41,7 +41,9 @@ def in_time(
             why = f"there was no answer within {limits.PATIENCE.total_seconds():.0f} s"
         return Result(
             status=Status.UNAVAILABLE,
-            reason=values.clip(f"{why}. This is unknown, which speaks neither for nor against anything; say so, or try once more.", 2000),
+            reason=values.clip(
+                f"{why.rstrip('.')}. This is unknown, which speaks neither for nor against anything; say so, or try once more.", 2000
+            ),
             source=desk.source,
             as_of=desk.now(),
         )
