@@ -26,7 +26,8 @@ READ_ONLY = mcp_types.ToolAnnotations(read_only_hint=True, destructive_hint=Fals
 def build(knowledge: KnowledgeTools, reliability: ReliabilityTools, *, attending: Attending, auth: AuthProvider | None = None) -> FastMCP:
     """The server with its eight tools."""
     # What is wrong with a call is told to the caller; the log is for whoever runs the server.
-    logging.getLogger("fastmcp").setLevel(logging.ERROR)
+    for chatty, least in (("fastmcp", logging.ERROR), ("mcp", logging.WARNING), ("uvicorn", logging.WARNING)):
+        logging.getLogger(chatty).setLevel(least)
     server = StdioServer(NAME, instructions=INSTRUCTIONS, version=__version__, auth=auth, middleware=[attending], mask_error_details=True)
     for tool in (
         knowledge.search_runbooks,

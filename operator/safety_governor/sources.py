@@ -66,10 +66,7 @@ def tool_trail(settings: Settings, *, shared: bool) -> Iterator[ports.Trail]:
 
     `shared`: that of the one process that serves many; else the first of those for one caller that nobody else is writing.
     """
-    if shared:
-        trail = Trail.open(settings.mcp_audit / "http", now=now, limit=settings.audit_file_bytes)
-    else:
-        trail = _first_free(settings)
+    trail = Trail.open(settings.mcp_audit / "http", now=now, limit=settings.audit_file_bytes) if shared else _first_free(settings)
     try:
         yield trail
     finally:
