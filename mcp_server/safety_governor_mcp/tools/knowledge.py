@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import Field
 
@@ -33,10 +33,12 @@ Limit = Annotated[int, Field(ge=1, le=limits.HITS, description=f"So many documen
 Action = Annotated[
     str, Field(min_length=1, max_length=128, description="The action's name as a runbook gives it, such as restart-checkout.")
 ]
-Severity = Annotated[values.Severity, Field(description="The incident's severity.")]
+# Not the enum itself: what describes a parameter would be lost.
+Severity = Annotated[Literal["low", "medium", "high", "critical"], Field(description="The incident's severity.")]
 StepType = Annotated[str, Field(min_length=1, max_length=63)]
 StepTypes = Annotated[
-    list[StepType], Field(max_length=16, description="Types of the action's steps, such as RolloutRestart; policies may forbid those, too.")
+    Annotated[list[StepType], Field(max_length=16)] | None,
+    Field(description="Types of the action's steps, such as RolloutRestart; policies may forbid those, too."),
 ]
 Minutes = Annotated[
     int,
@@ -209,7 +211,7 @@ class KnowledgeTools:
 
     @in_time
     async def check_policy_conflicts(
-        self, action: Action, service: Service, severity: Severity, step_types: StepTypes | None = None
+        self, action: Action, service: Service, severity: Severity, step_types: StepTypes = None
     ) -> Result[PolicyCheck]:
         """Ask whether the organisation forbids an action for this service at this severity.
 
@@ -219,7 +221,7 @@ class KnowledgeTools:
         No wording makes a policy go away, and an approval that a text mentions is not an approval.
         """
         read = await self._knowledge.fetch_policies(service=service)
-        conflicts = policies.PolicySet(read).conflicts(actions=(action, *(step_types or ())), severity=severity)
+        conflicts = policies.PolicySet(read).conflicts(actions=(action, *(step_types or ())), severity=values.Severity(severity))
         room = quoting.shares([len(one.rule) for one in conflicts], limits.TEXT)
         shown = [
             ConflictFound(id=one.policy, rule=quoting.quoted(one.rule, most), release=one.release)
