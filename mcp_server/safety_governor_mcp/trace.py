@@ -1,6 +1,5 @@
 """What was asked through the tools, and what came back: who may later claim to have seen a document is held against this record."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol
 
@@ -35,21 +34,3 @@ class Trace(Protocol):
 
     def record(self, call: Call) -> None:
         """Take note of it. Never raises and never waits: no answer is held up by its record."""
-
-
-def seen(
-    calls: Iterable[Call], *, caller: str, run: str = "", since: datetime | None = None, until: datetime | None = None
-) -> frozenset[str]:
-    """The documents that this caller has really been shown: in a run, or in a window of time, both ends included.
-
-    A call of another caller never counts, whatever run it names: a run is a word that everybody can say.
-    """
-    return frozenset(
-        document
-        for call in calls
-        if call.caller == caller
-        and (not run or call.run == run)
-        and (since is None or call.at >= since)
-        and (until is None or call.at <= until)
-        for document in call.documents
-    )

@@ -115,7 +115,7 @@ class TestEvidence:
     async def test_is_cited_by_id_and_recorded_as_seen(self, agent: Agent) -> None:
         found = await agent.call("search_evidence", query="the pool is exhausted", service=SERVICE)
         assert [one["id"] for one in found["data"]["documents"]] == ["ev-1"]
-        assert trace.seen(agent.traced.calls, caller="stdio") == {"ev-1"}
+        assert [(one.caller, one.documents) for one in agent.traced.calls] == [("stdio", ("ev-1",))]
 
     async def test_of_another_stance_is_left_out(self, agent: Agent) -> None:
         found = await agent.call("search_evidence", query="the pool is exhausted", service=SERVICE, stance="contradicts")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sys
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ _context = {"help_option_names": ["-h", "--help"]}
 
 @click.group(context_settings=_context)
 def audit() -> None:
-    """Look into the audit trail and prove it: verify, show, tail. FOLDER is that of GOVERNOR_AUDIT unless it is given."""
+    """Look into the audit trail and prove it: verify, show, tail, seen. FOLDER is that of GOVERNOR_AUDIT unless it is given."""
 
 
 @audit.command("verify")
@@ -90,6 +91,23 @@ def tail(folder: Path | None, lines: int, *, follow: bool, as_json: bool) -> Non
     where = trails.Where(folder=folder or settings.audit, journal=None)
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
         sys.exit(trails.tail(where, count=lines, follow=follow, as_json=as_json))
+
+
+@audit.command("seen")
+@click.argument("caller")
+@_folder
+@click.option("--run", default="", help="Only in this run, as the caller named it in X-Governor-Run.")
+@click.option("--since", type=click.DateTime(), help="Only from then on, UTC.")
+@click.option("--until", type=click.DateTime(), help="Only until then, UTC.")
+def seen(caller: str, folder: Path | None, run: str, **window: Any) -> None:  # noqa: ANN401 - options by name
+    """List the documents that CALLER was really shown through the tools; FOLDER is that of the MCP server unless it is given.
+
+    CALLER is the name of a token, or stdio. What an agent cites and was not shown here it has made up.
+    """
+    from safety_governor.cli import trails  # noqa: PLC0415
+
+    since, until = (None if one is None else one.replace(tzinfo=UTC) for one in (window["since"], window["until"]))
+    sys.exit(trails.seen(folder or settings_of(None).mcp_audit / "http", caller=caller, run=run, since=since, until=until))
 
 
 @click.group(context_settings=_context)

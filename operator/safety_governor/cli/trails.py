@@ -16,6 +16,7 @@ from rich.console import Console
 from safety_governor import bootstrap
 from safety_governor.cli import story, timeline
 from safety_governor.domain import errors
+from safety_governor.domain.audit import sight
 from safety_governor.domain.audit.events import Stream
 
 EXIT_ERROR = 1
@@ -54,6 +55,22 @@ def show(incident: str, where: Where, *, as_json: bool) -> int:
     first = _at(found[0][1])
     for _, fields in found:
         console.print(f"[dim]{_since(first, _at(fields)):>10}[/]  {_told(fields)}", soft_wrap=True)
+    return 0
+
+
+def seen(folder: Path, *, caller: str, run: str, since: datetime | None, until: datetime | None) -> int:
+    """The documents that somebody was shown, an id a line; returns the exit code."""
+    try:
+        lines = (one.fields for one in bootstrap.trail_lines(folder, Stream.TOOL_TRACE))
+        found = sight.seen(lines, caller=caller, run=run, since=since, until=until)
+    except errors.GovernorError as error:
+        return _complain("seen", str(error))
+    if not found:
+        return _complain(
+            "seen", f"{caller!r} was shown no document there{f' in run {run!r}' if run else ''}, as far as the trail in {folder} tells"
+        )
+    for document in sorted(found):
+        print(document)  # noqa: T201 - for people and programs alike
     return 0
 
 

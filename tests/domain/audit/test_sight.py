@@ -1,29 +1,31 @@
 """Which documents an agent has really been shown, from the record of its calls."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from safety_governor.domain import digests
-from safety_governor_mcp import trace
-from support.fakes import NOON
+from safety_governor.domain.audit import events, sight
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def a_call(*documents: str, minute: float = 0, **changes: Any) -> trace.Call:
-    known = {
-        "tool": "search_evidence",
-        "caller": "kibana",
-        "run": "run-1",
-        "arguments": digests.digest({}),
-        "at": NOON + timedelta(minutes=minute),
-        "milliseconds": 5,
-        "documents": documents,
-    }
-    return trace.Call(**{**known, **changes})
+def a_line(*documents: str, minute: float = 0, caller: str = "kibana", run: str = "run-1") -> dict[str, Any]:
+    called = events.ToolCalled(
+        tool="search_evidence", caller=caller, run=run, arguments=digests.digest({}), documents=documents, milliseconds=5
+    )
+    at = NOON + timedelta(minutes=minute)
+    return events.happened(called, at=at, once=(str(minute), caller)).model_dump(mode="json")
 
 
-CALLS = (a_call("ev-1", "ev-2"), a_call("ev-3", minute=5, run="run-2"), a_call("ev-4", minute=5, caller="other"), a_call(minute=6))
+LINES = (
+    a_line("ev-1", "ev-2"),
+    a_line("ev-3", minute=5, run="run-2"),
+    a_line("ev-4", minute=5, caller="other"),
+    a_line(minute=6),
+    {"kind": "FileBegun", "at": NOON.isoformat(), "data": {}},
+)
 
 SEEN: dict[str, tuple[dict[str, Any], set[str]]] = {
     "in a run": ({"run": "run-1"}, {"ev-1", "ev-2"}),
@@ -38,4 +40,4 @@ SEEN: dict[str, tuple[dict[str, Any], set[str]]] = {
 
 @pytest.mark.parametrize(("asked", "expected"), SEEN.values(), ids=SEEN.keys())
 def test_documents_seen(asked: dict[str, Any], expected: set[str]) -> None:
-    assert trace.seen(CALLS, **{"caller": "kibana", **asked}) == expected
+    assert sight.seen(LINES, **{"caller": "kibana", **asked}) == expected
