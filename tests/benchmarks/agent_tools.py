@@ -1,0 +1,185 @@
+"""What a call of a tool costs over HTTP beyond the search itself, against an empty FastMCP tool in the same run; and whether memory stays flat.
+
+Run it by hand: `python tests/benchmarks/agent_tools.py [CALLS]`. The server is the real command in a process of its own, with token, trail and the
+embedded store of examples/; the empty one is FastMCP with nothing around a tool that does nothing. Ratios are what to compare between machines.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastmcp import Client
+
+from safety_governor.adapters.embedded import EmbeddedKnowledge
+from safety_governor_mcp import tokens
+from support.knowledge import load
+from support.ports import free_port
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples" / "knowledge"
+QUESTION = {"query": "checkout workers hang and orders queue up", "service": "checkout"}
+ROUNDS, WARM, AT_ONCE = 1500, 200, 8
+ALLOWED = 1.2
+FLAT = 8 * 1024
+"""KiB that the second half of the calls may add; an allocator breathes, a leak of a few hundred bytes a call adds more."""
+EMPTY = """
+import logging, sys, uvicorn
+from fastmcp import FastMCP
+logging.disable(logging.WARNING)
+server = FastMCP("empty")
+@server.tool
+async def nothing() -> str:
+    return ""
+app = server.http_app(path="/mcp", stateless_http=True, json_response=True)
+uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_config=None, access_log=False)
+"""
+
+
+@contextlib.asynccontextmanager
+async def running(*command: str, port: int, **environment: str) -> AsyncIterator[int]:
+    """A server process, once it listens; its id."""
+    process = subprocess.Popen([sys.executable, *command], env={**os.environ, **environment})
+    try:
+        for _ in range(600):
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                break
+            await asyncio.sleep(0.1)
+        else:
+            raise TimeoutError("the server does not listen")
+        yield process.pid
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+
+async def milliseconds(call: Callable[[], Awaitable[object]]) -> float:
+    start = time.perf_counter()
+    await call()
+    return (time.perf_counter() - start) * 1000
+
+
+async def compare(ours: Client[Any], empty: Client[Any], store: EmbeddedKnowledge) -> float:
+    """Take turns, so that whatever else the machine does hits all alike."""
+    asked: dict[str, Callable[[], Awaitable[object]]] = {
+        "tool": lambda: ours.call_tool("search_runbooks", QUESTION),
+        "empty": lambda: empty.call_tool("nothing", {}),
+        "search": lambda: store.search_runbooks(QUESTION["query"], service=QUESTION["service"], limit=3),
+    }
+    took: dict[str, list[float]] = {name: [] for name in asked}
+    for number in range(WARM + ROUNDS):
+        for name, call in asked.items():
+            spent = await milliseconds(call)
+            if number >= WARM:
+                took[name].append(spent)
+    middle = {name: statistics.median(times) for name, times in took.items()}
+    ratio = (middle["tool"] - middle["search"]) / middle["empty"]
+    print(
+        f"p50 of {ROUNDS}: search_runbooks {middle['tool']:.2f} ms, of which the search {middle['search']:.2f} ms; "
+        f"empty FastMCP tool {middle['empty']:.2f} ms; ratio without the search {ratio:.2f}, allowed {ALLOWED}"
+    )
+    return ratio
+
+
+def resident(process: int) -> int:
+    """KiB."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+
+REFUSED = (
+    {"name": "search_runbooks", "arguments": {"query": "", "service": "checkout"}},
+    {"name": "search_evidence", "arguments": {"query": "x" * 5000, "service": "checkout"}},
+    {"name": "query_live_logs", "arguments": {"service": "checkout", "minutes": -1}},
+    {"name": "no_such_tool", "arguments": {}},
+)
+ANSWERED = (
+    {"name": "search_runbooks", "arguments": QUESTION},
+    {"name": "search_evidence", "arguments": QUESTION},
+    {"name": "check_policy_conflicts", "arguments": {"action": "restart-checkout", "service": "checkout", "severity": "high"}},
+    {"name": "query_live_logs", "arguments": {"service": "checkout", "minutes": 15}},
+    {"name": "reliability_profile", "arguments": {"model": "gpt-5.4"}},
+)
+
+
+async def soak(url: str, token: str, process: int, calls: int) -> int:
+    """Every tenth call is one that is turned down, in every way in turn. KiB that the second half has added."""
+    asked = iter(range(calls))
+    counts: dict[str, int] = {}
+    at: dict[int, int] = {0: resident(process)}
+
+    async def caller(client: httpx.AsyncClient) -> None:
+        for number in asked:
+            wrong = number % 10 == 0
+            turn = number // 10
+            params: dict[str, Any] = dict(REFUSED[turn % len(REFUSED)] if wrong else ANSWERED[number % len(ANSWERED)])
+            if wrong and turn % len(REFUSED) == 3:
+                params["name"] = f"no_such_tool_{number}"  # whatever is kept of names would add up
+            secret = "a-wrong-one" if wrong and turn % 5 == 4 else token
+            answer = await client.post(
+                url,
+                json={"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params},
+                headers={"Authorization": f"Bearer {secret}", "X-Governor-Run": f"run-{number}"},
+            )
+            told = _outcome(answer)
+            counts[told] = counts.get(told, 0) + 1
+            if (number + 1) % (calls // 4) == 0:
+                at[number + 1] = resident(process)
+
+    async with httpx.AsyncClient(timeout=30) as client:
+        await asyncio.gather(*(caller(client) for _ in range(AT_ONCE)))
+    print(f"{calls} calls: " + ", ".join(f"{count} {name}" for name, count in sorted(counts.items())))
+    print("resident after " + ", ".join(f"{number}: {size / 1024:.1f} MiB" for number, size in sorted(at.items())))
+    halves = sorted(at)
+    return at[halves[-1]] - at[halves[len(halves) // 2]]
+
+
+def _outcome(answer: httpx.Response) -> str:
+    if answer.status_code != 200:
+        return f"HTTP {answer.status_code}"
+    body = json.loads(answer.text)
+    if "error" in body:
+        return "protocol error"
+    found = body["result"].get("structuredContent")
+    return "error result" if found is None else str(found["status"])
+
+
+async def main(calls: int) -> int:
+    port, other = free_port(), free_port()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        load(folder / "knowledge.db", EXAMPLES)
+        token, line = tokens.new("benchmark")
+        (folder / "tokens").write_text(line + "\n")
+        settings = {
+            "GOVERNOR_STORE": str(folder / "knowledge.db"),
+            "GOVERNOR_MCP_AUDIT": str(folder / "audit"),
+            "GOVERNOR_MCP__TOKENS": str(folder / "tokens"),
+            "GOVERNOR_MCP__CALLS_PER_MINUTE": "100000",
+            "GOVERNOR_LOG_LEVEL": "warning",
+        }
+        command = ("-m", "safety_governor.cli.main", "mcp", "--transport", "http", "--address", f"127.0.0.1:{port}")
+        url = f"http://127.0.0.1:{port}/mcp"
+        async with running(*command, port=port, **settings) as process, running("-c", EMPTY, str(other), port=other):
+            async with Client(url, auth=token) as ours, Client(f"http://127.0.0.1:{other}/mcp") as empty:
+                store = EmbeddedKnowledge.open(folder / "knowledge.db")
+                ratio = await compare(ours, empty, store)
+                store.close()
+            grown = await soak(url, token, process, calls)
+    print(f"the second half added {grown / 1024:.1f} MiB, allowed {FLAT / 1024:.0f}")
+    return int(ratio > ALLOWED or grown > FLAT)
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)))
