@@ -75,4 +75,4 @@ def test_nothing_is_lost_and_every_incident_says_what_it_waits_for_and_goes_on_b
 
 
 def _says_what_it_waits_for(status: dict[str, list[dict[str, str]]]) -> bool:
-    return any(one["type"] == "Stalled" and one["status"] == "True" for one in status.get("conditions", []))
+    return any(one["type"] == "Stalled" and one["reason"] == "KnowledgeUnavailable" for one in status.get("conditions", []))
