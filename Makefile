@@ -17,8 +17,9 @@ demo: $(VENV)/ready servers ## The whole path on a real API server: incidents in
 test: lint types servers elasticsearch ## Everything, the real API server included
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
-crashes: $(VENV)/ready servers ## Kill the operator at every instant, take the cluster away in every way, and print the table
-	$(BIN)/python -m pytest -n $(WORKERS) tests/e2e/test_crash.py tests/e2e/test_faults.py --thorough $(ARGS)
+crashes: $(VENV)/ready servers elasticsearch ## What takes minutes: the operator killed at every instant, outages, a storm; prints the table
+	$(BIN)/python -m pytest -n $(WORKERS) tests/e2e/test_crash.py tests/e2e/test_faults.py tests/e2e/test_storm.py tests/e2e/test_elasticsearch_killed.py \
+		tests/test_demo.py --thorough $(ARGS)
 
 lint: $(VENV)/ready ## Style and the import contract
 	$(BIN)/ruff check .

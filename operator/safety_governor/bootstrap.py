@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -14,8 +15,6 @@ from safety_governor.adapters import assumed, clock, document_files, offline, we
 from safety_governor.adapters.audit import reading as trails
 from safety_governor.adapters.audit.late import LateRecords
 from safety_governor.adapters.audit.outbox import Outbox
-from safety_governor.adapters.elasticsearch import Loader, Records
-from safety_governor.adapters.elasticsearch import Record as StoredRecord
 from safety_governor.adapters.embedded import EmbeddedKnowledge
 from safety_governor.adapters.kubernetes import actuator, api, approval_guard, guardrails, incidents, lease, preflight, workloads
 from safety_governor.adapters.kubernetes import desk as desks
@@ -38,6 +37,9 @@ from safety_governor.pipeline import (
 )
 from safety_governor.pipeline.stages import approve, claim, compress, execute, gate, plan, stress, verify
 from safety_governor.settings import Settings
+
+if TYPE_CHECKING:
+    from safety_governor.adapters.elasticsearch import Loader, Records
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +151,8 @@ async def _publisher(settings: Settings, *, on_backlog: Callable[[int], None]) -
     if not settings.elasticsearch.configured:
         yield None
         return
+    from safety_governor.adapters.elasticsearch import Records  # noqa: PLC0415 - see sources.knowledge
+
     records = Records.connect(settings.elasticsearch)
     try:
         with contextlib.closing(Outbox(settings.audit)) as outbox:
@@ -160,11 +164,13 @@ async def _publisher(settings: Settings, *, on_backlog: Callable[[int], None]) -
 class _Archive:
     """The records on Elasticsearch as the publisher wants them."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: "Records") -> None:
         self._records = records
 
     async def write(self, records: Sequence[Record]) -> Mapping[str, str]:
         """Why some are refused for good."""
+        from safety_governor.adapters.elasticsearch import Record as StoredRecord  # noqa: PLC0415 - see sources.knowledge
+
         written = await self._records.write([StoredRecord(index=one.index.value, id=one.id, document=one.document) for one in records])
         return dict(written.refused)
 
@@ -231,9 +237,13 @@ def rehearsal(
     return runner.Runner(stages=stages, clock=time), time.now
 
 
-def open_for_loading(settings: Settings) -> EmbeddedKnowledge | Loader:
+def open_for_loading(settings: Settings) -> "EmbeddedKnowledge | Loader":
     """The store that is configured, to write documents into. Raises KnowledgeUnavailableError or ConfigurationError."""
-    return Loader(settings.elasticsearch) if settings.elasticsearch.configured else open_store(settings.store, create=True)
+    if not settings.elasticsearch.configured:
+        return open_store(settings.store, create=True)
+    from safety_governor.adapters.elasticsearch import Loader  # noqa: PLC0415 - see sources.knowledge
+
+    return Loader(settings.elasticsearch)
 
 
 def open_store(path: Path, *, create: bool = False) -> EmbeddedKnowledge:
@@ -241,7 +251,7 @@ def open_store(path: Path, *, create: bool = False) -> EmbeddedKnowledge:
     return EmbeddedKnowledge.open(path, create=create)
 
 
-def reader(store: EmbeddedKnowledge | Loader) -> Callable[[Sequence[Path]], Sequence[document_files.File]]:
+def reader(store: "EmbeddedKnowledge | Loader") -> Callable[[Sequence[Path]], Sequence[document_files.File]]:
     """Reads files into documents; references to runbooks are looked up in the store as well."""
 
     def read(paths: Sequence[Path]) -> Sequence[document_files.File]:

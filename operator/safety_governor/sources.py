@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 
 from safety_governor.adapters import clock
 from safety_governor.adapters.audit.trail import Trail
-from safety_governor.adapters.elasticsearch import ElasticsearchKnowledge
 from safety_governor.adapters.embedded import EmbeddedKnowledge
 from safety_governor.adapters.scores.kept import KeptScores
 from safety_governor.adapters.scores.services import ServiceScores
@@ -30,6 +29,9 @@ def now() -> datetime:
 async def knowledge(settings: Settings) -> AsyncIterator[ports.Knowledge]:
     """The store that is configured. Raises ConfigurationError; what it cannot answer it says when it is asked."""
     if settings.elasticsearch.configured:
+        # Its client takes a quarter of a second to load, and most keep their knowledge in a file.
+        from safety_governor.adapters.elasticsearch import ElasticsearchKnowledge  # noqa: PLC0415
+
         cluster = ElasticsearchKnowledge.connect(settings.elasticsearch)
         try:
             yield cluster

@@ -69,6 +69,8 @@ def _play(stage: Stage, folder: Path, stack: contextlib.ExitStack) -> int:
     acts.tell_why(cast)
     stage.act("People", "What the gate holds back, only people release, and each only what their word is good for.")
     acts.people_decide(cast)
+    stage.act("The record", "Everything that was decided and done is written down before it is shown, in a trail that proves itself.")
+    acts.prove_the_record(cast)
     return _curtain(cast, store, mark, started)
 
 

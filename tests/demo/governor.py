@@ -24,9 +24,10 @@ class Governor:
     def __init__(self, program: Path, *, kubeconfig: Path, store: Path, log: Path) -> None:
         self._port = _free_port()
         self.log = log
+        self.records = {"GOVERNOR_JOURNAL": str(log.with_name("journal.jsonl")), "GOVERNOR_AUDIT": str(log.with_name("audit"))}
+        """Where it writes down what happens, as its settings."""
         own = {
-            "GOVERNOR_JOURNAL": str(log.with_name("journal.jsonl")),
-            "GOVERNOR_AUDIT": str(log.with_name("audit")),
+            **self.records,
             "GOVERNOR_VERIFY_SOAK": f"PT{SOAK}S",
         }
         env = environment(KUBECONFIG=str(kubeconfig), GOVERNOR_STORE=str(store), GOVERNOR_HEALTH_ADDRESS=f"127.0.0.1:{self._port}", **own)

@@ -6,10 +6,8 @@ from pathlib import Path
 import pytest
 from elasticsearch import Elasticsearch
 
-from safety_governor import bootstrap
 from safety_governor.domain import elastic
-from safety_governor.settings import Settings
-from support.elastic import connection
+from support.elastic import connection, load_files
 from support.operator_process import StartOperator
 from support.shop import Shop
 from testbed import wait_until
@@ -27,15 +25,6 @@ def settings(elasticsearch_url: str) -> Iterator[elastic.Elasticsearch]:
         client.indices.delete(index=[str(name) for name in found.indices.model_dump().values()], ignore_unavailable=True)
 
 
-def load(settings: elastic.Elasticsearch) -> None:
-    store = bootstrap.open_for_loading(Settings(elasticsearch=settings))
-    try:
-        files = bootstrap.reader(store)([KNOWLEDGE])
-        store.replace_documents([document for file in files for document in file.documents])
-    finally:
-        store.close()
-
-
 def test_incident_waits_for_elasticsearch_and_goes_on_when_it_is_loaded(
     shop: Shop, start_operator: StartOperator, settings: elastic.Elasticsearch
 ) -> None:
@@ -47,7 +36,7 @@ def test_incident_waits_for_elasticsearch_and_goes_on_when_it_is_loaded(
     waiting = shop.wait_for("slow", lambda now: "has no index" in str(now.get("conditions")), "to say what it waits for")
     assert f"has no index {settings.indices.runbooks} (404), so what it holds is unknown, not empty" in str(waiting["conditions"])
     assert shop.restarts("payments", mark) == 0
-    load(settings)
+    load_files(settings, KNOWLEDGE)
     status = shop.wait_for_phase("slow", "Resolved", timeout=90)
     assert status["gate"]["decision"] == "execute"
     assert shop.restarts("payments", mark) == 1

@@ -52,6 +52,7 @@ def seconds_of_processor(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / 100
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(300)
 def test_storm_spends_the_budget_to_the_last_action_and_holds_the_rest(shop: Shop, start_operator: StartOperator) -> None:
     names = [f"web-{number}" for number in range(TARGETS)]

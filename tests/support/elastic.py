@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from elasticsearch import AsyncElasticsearch
 
+from safety_governor import bootstrap
 from safety_governor.adapters.elasticsearch import ElasticsearchKnowledge, loading, mappings
 from safety_governor.domain import documents, elastic
+from safety_governor.settings import Settings
 from testbed.elasticsearch import some_prefix
 
 
@@ -17,6 +20,16 @@ def connection(url: str, **settings: Any) -> elastic.Elasticsearch:
     prefix = some_prefix()
     indices = {name: prefix + name.replace("_", "-") for name in elastic.Indices.model_fields} | settings.pop("indices", {})
     return elastic.Elasticsearch.model_validate({"url": url, "analyzer": "standard", "indices": indices, **settings})
+
+
+def load_files(settings: elastic.Elasticsearch, folder: Path) -> None:
+    """What the command does with a folder."""
+    store = bootstrap.open_for_loading(Settings(elasticsearch=settings))
+    try:
+        files = bootstrap.reader(store)([folder])
+        store.replace_documents([document for file in files for document in file.documents])
+    finally:
+        store.close()
 
 
 class ElasticIndices:
