@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from safety_governor.domain import errors, serving
@@ -47,7 +47,7 @@ def auth(settings: serving.Serving) -> AuthProvider | None:
     return MultiAuth(verifiers=known) if len(known) > 1 else next(iter(known), None)
 
 
-def application(server: FastMCP, *, settings: serving.Serving, figures: Figures, is_ready: Callable[[], Awaitable[str]]) -> Starlette:
+def application(server: FastMCP, *, settings: serving.Serving, figures: Figures, is_ready: Callable[[], Awaitable[str]]) -> ASGIApp:
     """The whole of what is served. `is_ready` says why it is not; empty when it is."""
 
     async def healthz(_: Request) -> Response:
@@ -69,14 +69,23 @@ def application(server: FastMCP, *, settings: serving.Serving, figures: Figures,
         allowed_hosts=_hosts(settings),
         allowed_origins=list(settings.allowed_origins),
     )
-    routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics), Mount("/", tools)]
-    return Starlette(routes=routes, lifespan=tools.lifespan)
+    beside = Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])
+    paths = {route.path for route in beside.routes if isinstance(route, Route)}
+
+    async def whole(scope: Scope, receive: Receive, send: Send) -> None:
+        # Not mounted: that would be a second round of routing for every call.
+        asked = beside if scope["type"] == "http" and scope["path"] in paths else tools
+        await asked(scope, receive, send)
+
+    return whole
 
 
-async def serve(app: Starlette, *, address: str) -> None:
+async def serve(app: ASGIApp, *, address: str) -> None:
     """Until it is told to stop. Raises ConfigurationError when nothing can be served there."""
     host, port = host_and_port(address)
-    config = uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=5)
+    config = uvicorn.Config(
+        app, host=host, port=port, log_config=None, access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=5
+    )
     server = _Server(config)
     try:
         await server.serve()

@@ -10,7 +10,8 @@ _CUT = " […cut here; the document goes on]"
 
 def quoted(text: str, limit: int) -> str:
     """The text between marks that it cannot close itself, cut at `limit` characters; what was cut is said."""
-    plain = "".join(sign for sign in text if sign.isprintable() or sign in "\n\t")
+    is_plain = text.replace("\n", " ").replace("\t", " ").isprintable()
+    plain = text if is_plain else "".join(sign for sign in text if sign.isprintable() or sign in "\n\t")
     for mark in (OPENING, CLOSING):
         plain = plain.replace(mark, mark.replace("<", "‹").replace(">", "›"))
     shown = plain if len(plain) <= limit else plain[: max(0, limit - len(_CUT))] + _CUT

@@ -4,7 +4,7 @@
 handshake first, so it is made for them; and answers are finished although the input has ended.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -24,6 +24,10 @@ _ENVELOPE = "io.modelcontextprotocol/"
 
 class StdioServer(FastMCP[Any]):
     """The server, greeting for who does not."""
+
+    def declare(self, schemas: Mapping[str, Mapping[str, Any]]) -> None:
+        """The input schema of every tool by its name: without it all tools would be listed, and looked through, before each call over HTTP."""
+        self._mcp_server.get_tool_input_schema = schemas.get
 
     async def run_stdio_async(self, show_banner: bool = False, log_level: str | None = None, stateless: bool = False) -> None:  # noqa: FBT001, FBT002
         """Until the input has ended and everything is answered."""

@@ -18,6 +18,8 @@ from safety_governor_mcp.tools.reliability import ReliabilityTools
 
 READY_WITHIN = 3.0
 """Seconds that the store may take to show that it can be read."""
+TOGETHER = 0.1
+"""Seconds for which calls are held, to be written together."""
 
 _log = structlog.get_logger()
 
@@ -33,11 +35,13 @@ async def run(*, over_http: bool, address: str | None) -> None:
         knowledge = await stack.enter_async_context(sources.knowledge(settings))
         services = await stack.enter_async_context(sources.scores(settings, complain=_log.warning, from_services=True))
         trail = stack.enter_context(sources.tool_trail(settings, shared=over_http))
+        traced = Trailed(trail)
+        stack.callback(traced.flush)
         built = server.build(
             KnowledgeTools(knowledge, source=_store(settings), now=sources.now),
             ReliabilityTools(services, now=sources.now),
             attending=attending.Attending(
-                traced=Trailed(trail),
+                traced=traced,
                 counted=counted,
                 now=sources.now,
                 over_http=over_http,
@@ -55,25 +59,37 @@ async def run(*, over_http: bool, address: str | None) -> None:
 
 
 class Trailed:
-    """The trail of tool calls, as the audit trail keeps events."""
+    """The trail of tool calls, as the audit trail keeps events.
+
+    Calls of a short while are written together: a disk that confirms each on its own would cost every call more than its search.
+    """
 
     def __init__(self, trail: ports.Trail) -> None:
         self._trail = trail
         self._numbers = itertools.count()
+        self._held: list[trace.Call] = []
 
     def record(self, call: trace.Call) -> None:
-        """Written soon; nobody waits for it."""
-        called = events.ToolCalled(
-            tool=call.tool,
-            caller=call.caller,
-            run=call.run,
-            arguments=call.arguments,
-            documents=call.documents,
-            milliseconds=call.milliseconds,
-            problem=call.problem,
-        )
-        # Two calls of one moment are two calls.
-        self._trail.note(events.happened(called, at=call.at, once=(call.caller, call.at.isoformat(), str(next(self._numbers)))))
+        """Written soon; nobody waits for it. What a crash takes with it cannot be shown to have been seen, and counts as not seen."""
+        self._held.append(call)
+        if len(self._held) == 1:
+            asyncio.get_running_loop().call_later(TOGETHER, self.flush)
+
+    def flush(self) -> None:
+        """Write what is held."""
+        held, self._held = self._held, []
+        for call in held:
+            called = events.ToolCalled(
+                tool=call.tool,
+                caller=call.caller,
+                run=call.run,
+                arguments=call.arguments,
+                documents=call.documents,
+                milliseconds=call.milliseconds,
+                problem=call.problem,
+            )
+            # Two calls of one moment are two calls.
+            self._trail.note(events.happened(called, at=call.at, once=(call.caller, call.at.isoformat(), str(next(self._numbers)))))
 
 
 def _settings(address: str | None) -> Settings:
