@@ -10,6 +10,7 @@ import mcp_types
 import pydantic
 import structlog
 from fastmcp.exceptions import NotFoundError, ValidationError
+from fastmcp.server.auth import AccessToken
 from fastmcp.server.dependencies import get_access_token, get_http_headers
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools.base import ToolResult
@@ -99,7 +100,7 @@ class Attending(Middleware):
 
     def _caller(self) -> tuple[str, str]:
         token = get_access_token()
-        who = (token.client_id or token.subject) if token is not None else None
+        who = _named(token) if token is not None else ""
         run = get_http_headers().get(RUN_HEADER, "") if self._nobody != ALONE else ""
         return values.clip(who or self._nobody, values.LINE_LIMIT), values.clip(
             "".join(sign for sign in run if sign.isprintable()), values.LINE_LIMIT
@@ -108,6 +109,14 @@ class Attending(Middleware):
     def _refused(self, status: Status, reason: str) -> ToolResult:
         told: Result[None] = Result(status=status, reason=values.clip(reason, 2000), source="mcp server", as_of=self._now())
         return ToolResult(structured_content=told.model_dump(mode="json"))
+
+
+def _named(token: AccessToken) -> str:
+    """One name for one caller: two must never share one, or one could cite what only the other was shown."""
+    # What FastMCP makes of the name where both tokens and JWTs are let in is the same for all tokens.
+    own = token.original_client_id or token.client_id
+    # A name in the file of tokens has no colon, so nobody gets it by a JWT.
+    return f"jwt:{token.claims.get('sub') or own}" if token.claims else own
 
 
 class Allowance:

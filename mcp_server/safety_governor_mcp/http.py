@@ -4,8 +4,11 @@ Stateless, so that any number of copies can stand behind one address. Health is 
 address of the pod; it tells nothing.
 """
 
+import asyncio
+import contextlib
 import ipaddress
-from collections.abc import Awaitable, Callable
+import signal
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import uvicorn
@@ -83,7 +86,7 @@ async def serve(app: ASGIApp, *, address: str) -> None:
     config = uvicorn.Config(
         app, host=host, port=port, log_config=None, access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=5
     )
-    server = uvicorn.Server(config)
+    server = _Server(config)
     try:
         await server.serve()
     except SystemExit as error:
@@ -91,6 +94,23 @@ async def serve(app: ASGIApp, *, address: str) -> None:
         raise errors.ConfigurationError(
             f"the MCP server cannot be served at {address}; is something else there? Set GOVERNOR_MCP__ADDRESS"
         ) from error
+
+
+class _Server(uvicorn.Server):
+    """Ends in order when it is told to: uvicorn itself kills the process in the end by the signal that it got."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Told to stop, it stops, and nothing else."""
+        loop = asyncio.get_running_loop()
+        told = (signal.SIGINT, signal.SIGTERM)
+        for one in told:
+            loop.add_signal_handler(one, self.handle_exit, one, None)
+        try:
+            yield
+        finally:
+            for one in told:
+                loop.remove_signal_handler(one)
 
 
 class BodyLimit:

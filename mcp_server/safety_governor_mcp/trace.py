@@ -14,7 +14,7 @@ class Call(values.Value):
     tool: values.Word
     """Its name."""
     caller: values.Line
-    """Who called: the name of the token or the subject of the JWT; `stdio` for the process that started us."""
+    """Who called: the name of the token, or `jwt:` and the subject of the JWT; `stdio` for the process that started us."""
     run: values.Line = ""
     """The agent's run, as it names it in X-Governor-Run; empty when it does not."""
     arguments: values.Digest
