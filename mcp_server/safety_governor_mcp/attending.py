@@ -15,7 +15,7 @@ from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools.base import ToolResult
 
 from safety_governor.domain import digests, values
-from safety_governor_mcp import figures, trace
+from safety_governor_mcp import figures, tools, trace
 from safety_governor_mcp.results import Result, Status
 
 ALONE = "stdio"
@@ -23,6 +23,8 @@ ALONE = "stdio"
 ANYBODY = "anybody"
 """Every caller where no tokens are configured."""
 RUN_HEADER = "x-governor-run"
+UNKNOWN = "unknown"
+"""The tool of a call of none of ours."""
 CALLERS = 1024
 """Of so many callers it is known how often they called; with JWTs there may be any number."""
 
@@ -47,7 +49,9 @@ class Attending(Middleware):
         """Record, and say what is wrong in a result."""
         at, began = self._now(), time.monotonic()
         who, run = self._caller()
-        tool, given = context.message.name, context.message.arguments or {}
+        given = context.message.arguments or {}
+        # Names that callers make up are not kept: there is no end of them.
+        tool = context.message.name if context.message.name in tools.NAMES else UNKNOWN
         wait = self._allowance.spend(who, began)
         try:
             if wait:
@@ -59,7 +63,10 @@ class Attending(Middleware):
             result = self._refused(Status.INVALID, _told(error))
         except NotFoundError:
             # The protocol has an answer of its own for that.
-            self._counted.called("unknown", "invalid", time.monotonic() - began)
+            self._counted.called(tool, "invalid", time.monotonic() - began)
+            self._record(
+                trace.Call(tool=tool, caller=who, run=run, arguments=_digest(given), at=at, milliseconds=0, problem="there is no such tool")
+            )
             raise
         except Exception:
             _log.exception("a tool failed by an error nobody foresaw", tool=tool)

@@ -10,7 +10,7 @@ import pytest
 from fastmcp import Client
 
 from safety_governor.domain import documents, errors, scores
-from safety_governor_mcp import attending, figures, limits, quoting, server, trace
+from safety_governor_mcp import attending, figures, limits, quoting, server, tools, trace
 from safety_governor_mcp.tools.knowledge import KnowledgeTools
 from safety_governor_mcp.tools.reliability import ReliabilityTools
 from support import fakes
@@ -254,6 +254,24 @@ async def test_who_calls_too_often_is_told_to_wait() -> None:
         told = [await agent.call("query_live_logs", service=SERVICE) for _ in range(3)]
     assert [one["status"] for one in told] == ["empty", "empty", "unavailable"]
     assert "more than 2 times a minute" in told[-1]["reason"]
+
+
+async def test_names_that_callers_make_up_are_kept_nowhere_even_of_calls_too_many() -> None:
+    agent = Agent(per_minute=1)
+    async with agent.client:
+        for number in range(3):
+            await agent.client.call_tool(f"made_up_{number}" * 50, {}, raise_on_error=False)
+    assert "made_up" not in agent.figures.text().decode()
+    assert [one.tool for one in agent.traced.calls] == ["unknown"] * 3
+
+
+async def test_schemas_refer_to_nothing_and_are_looked_up_by_name(agent: Agent) -> None:
+    assert {one.name for one in await agent.client.list_tools()} == tools.NAMES
+    for tool in await agent.client.list_tools():
+        assert "$ref" not in json.dumps([tool.input_schema, tool.output_schema])
+        lookup = agent.server._mcp_server.get_tool_input_schema
+        assert lookup is not None
+        assert lookup(tool.name) == tool.input_schema
 
 
 def test_allowance_fills_again_evenly_and_for_each_caller_alone() -> None:
