@@ -79,6 +79,9 @@ class Attending(Middleware):
         seconds = time.monotonic() - began
         answered = result.structured_content or {}
         self._counted.called(tool, str(answered.get("status", "ok")), seconds)
+        if wait:
+            # Nothing was shown, and whoever calls without end must not fill the disk.
+            return result
         self._record(
             trace.Call(
                 tool=tool,

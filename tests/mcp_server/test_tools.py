@@ -254,6 +254,7 @@ async def test_who_calls_too_often_is_told_to_wait() -> None:
         told = [await agent.call("query_live_logs", service=SERVICE) for _ in range(3)]
     assert [one["status"] for one in told] == ["empty", "empty", "unavailable"]
     assert "more than 2 times a minute" in told[-1]["reason"]
+    assert len(agent.traced.calls) == 2
 
 
 async def test_names_that_callers_make_up_are_kept_nowhere_even_of_calls_too_many() -> None:
