@@ -59,7 +59,8 @@ def test_everything_happens_as_it_must(environment: Mapping[str, str]) -> None:
     assert not any(Path(environment["TMPDIR"]).iterdir()), "nothing is left behind"
 
 
-@pytest.mark.parametrize("polite", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("polite", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_takes_everything_down(environment: Mapping[str, str], polite: signal.Signals) -> None:
     with subprocess.Popen(
         DEMO, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True

@@ -7,7 +7,6 @@ for that question, over a kept connection, and reads the answers as JSON. Ratios
 
 import asyncio
 import functools
-import json
 import random
 import statistics
 import sys
@@ -17,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
+import orjson
 
 from benchmarks.search import raw as raw_tantivy
 from benchmarks.search import runbooks
@@ -45,7 +45,7 @@ class Wire:
 
         async def noting(method: str, target: str, **others: Any) -> Any:
             body = others.get("body")
-            self.requests.append((method, target, dict(others.get("headers") or {}), b"" if body is None else json.dumps(body).encode()))
+            self.requests.append((method, target, dict(others.get("headers") or {}), b"" if body is None else orjson.dumps(body)))
             return await original(method, target, **others)
 
         transport.perform_request = noting  # type: ignore[method-assign]
@@ -54,7 +54,7 @@ class Wire:
         headers = {"accept": MEDIA_TYPE, "content-type": MEDIA_TYPE}
         for method, target, _, body in requests:
             async with self._session.request(method, target, data=body, headers=headers) as answer:
-                json.loads(await answer.read())
+                orjson.loads(await answer.read())
 
 
 async def timed(ask: Ask) -> float:

@@ -27,7 +27,8 @@ from testbed import (
 )
 from testbed.ports import ReservedPort
 
-pytestmark = pytest.mark.timeout(60)
+# Every test that has a cluster rests on it; this is about the rest of what it can do.
+pytestmark = [pytest.mark.thorough, pytest.mark.timeout(60)]
 
 ALICE_MAY_EDIT = """
 apiVersion: rbac.authorization.k8s.io/v1

@@ -31,6 +31,15 @@ class RunbookForm:
         """The terms of its names."""
         return frozenset(term for name in self.names for term in name.terms)
 
+    @property
+    def compared(self) -> frozenset[str]:
+        """The terms whose weights a comparison needs."""
+        return self.named.union(self.about)
+
+    def weighed(self, weight: ranking.Weight) -> ranking.Weighed:
+        """Ready to be compared; `weight` is asked for every term of `compared`."""
+        return ranking.Weighed.of(names=self.names, about=self.about, weight=weight)
+
     def text(self, one: documents.Runbook) -> tuple[str, ...]:
         """The terms of everything that the runbook of this form says, its names included: what its full text is."""
         actions = " ".join(remediation.action for remediation in one.remediations)

@@ -18,6 +18,7 @@ of a plateau: over alert texts, invented runbooks of other systems, bare alert n
 no figure matters much. Nothing in here may know a particular runbook.
 """
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -60,48 +61,95 @@ class Question:
         self.pairs = frozenset(itertools.pairwise(sequence))
         self.compounds = frozenset(first + second for first, second in self.pairs)
         self.initials = frozenset(letters for letters, _ in _initials(analysis.words(text)[: 4 * MOST_TERMS]))
-        self._beginnings = frozenset(term[:-cut] for term in self.terms for cut in range(1, _LONGEST_ENDING + 1))
-        self._troubles = frozenset().union(*(analysis.kinds_of_trouble(term) for term in self.terms))
-        self._known: dict[str, float] = {}
+        self.shares = _Shares(frozenset(self.terms), other_spellings=self.compounds | self.initials)
+        """How much of a term is in the question, from 0 to 1."""
 
-    def has(self, term: str) -> float:
-        """How much of this term is in the question, from 0 to 1."""
-        if term not in self._known:
-            self._known[term] = self._share(term)
-        return self._known[term]
+
+class _Shares(dict[str, float]):
+    """Found out once for each term."""
+
+    def __init__(self, terms: frozenset[str], *, other_spellings: frozenset[str]) -> None:
+        super().__init__()
+        self._terms = terms
+        self._whole = terms | other_spellings
+        self._beginnings = frozenset(term[:-cut] for term in terms for cut in range(1, _LONGEST_ENDING + 1))
+        self._troubles = frozenset().union(*(analysis.kinds_of_trouble(term) for term in terms))
+
+    def __missing__(self, term: str) -> float:
+        share = self[term] = self._share(term)
+        return share
 
     def _share(self, term: str) -> float:
-        if term in self.terms or term in self.compounds or term in self.initials:
+        if term in self._whole:
             return 1.0
-        if len(term) >= _SHORTEST_STEM and self._has_with_another_ending(term):
+        beginnings, troubles = _relatives(term)
+        if (term in self._beginnings and len(term) >= _SHORTEST_STEM) or not self._terms.isdisjoint(beginnings):
             return ENDING
-        return RELATION if self._troubles & analysis.kinds_of_trouble(term) else 0.0
-
-    def _has_with_another_ending(self, term: str) -> bool:
-        if term in self._beginnings:
-            return True
-        return any(term[:-cut] in self.terms for cut in range(1, min(_LONGEST_ENDING, len(term) - _SHORTEST_STEM) + 1))
+        return 0.0 if self._troubles.isdisjoint(troubles) else RELATION
 
 
-def fit(question: Question, *, names: Iterable[Name], about: Sequence[str], body: float, weight: Weight) -> float:
-    """The score of a runbook with these names, this meaning and this BM25 score."""
-    best = max((_fit_of_name(question, name, weight) for name in names), default=0.0)
-    return BODY * body + best + PHRASES * _shared_pairs(question, about, weight)
+@functools.lru_cache(maxsize=65_536)
+def _relatives(term: str) -> tuple[tuple[str, ...], frozenset[int]]:
+    """The term without its ending, where enough is left, and its kinds of trouble."""
+    longest = min(_LONGEST_ENDING, len(term) - _SHORTEST_STEM)
+    return tuple(term[:-cut] for cut in range(1, longest + 1)), analysis.kinds_of_trouble(term)
 
 
-def _fit_of_name(question: Question, name: Name, weight: Weight) -> float:
-    strength = {term: question.has(term) for term in name.terms}
-    for alias, meant in name.aliases:
-        if alias in question.terms:
-            strength.update(dict.fromkeys(meant, 1.0))
-    named = sum(weight(term) * share for term, share in strength.items())
-    whole = sum(weight(term) for term in strength)
-    return NAMED * named - UNNAMED * (whole - named) + PAIRS * _shared_pairs(question, name.terms, weight)
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """A runbook's names and meaning with the weights of their words: all of the comparison that no question changes."""
+
+    names: tuple["_WeighedName", ...]
+    about: "_Pairs"
+
+    @classmethod
+    def of(cls, *, names: Iterable[Name], about: Sequence[str], weight: Weight) -> "Weighed":
+        """For a runbook with these names and this meaning, in terms."""
+        return cls(tuple(_WeighedName.of(name, weight) for name in names), _weighed_pairs(about, weight))
 
 
-def _shared_pairs(question: Question, terms: Sequence[str], weight: Weight) -> float:
-    pairs = dict.fromkeys(itertools.pairwise(terms))
-    return sum(min(weight(first), weight(second)) for first, second in pairs if (first, second) in question.pairs)
+@dataclass(frozen=True, slots=True)
+class _WeighedName:
+    terms: dict[str, float]
+    whole: float
+    pairs: "_Pairs"
+    aliases: dict[str, frozenset[str]]
+
+    @classmethod
+    def of(cls, name: Name, weight: Weight) -> "_WeighedName":
+        terms = {term: weight(term) for term in name.terms}
+        aliases: dict[str, frozenset[str]] = {}
+        for alias, meant in name.aliases:
+            aliases[alias] = aliases.get(alias, frozenset()).union(meant)
+        return cls(terms, sum(terms.values()), _weighed_pairs(name.terms, weight), aliases)
+
+
+_Pairs = dict[tuple[str, str], float]
+
+
+def fit(question: Question, runbook: Weighed, *, body: float) -> float:
+    """The score of the runbook, whose text has this BM25 score."""
+    best = max((_fit_of_name(question, name) for name in runbook.names), default=0.0)
+    return BODY * body + best + PHRASES * _shared_pairs(question, runbook.about)
+
+
+def _fit_of_name(question: Question, name: _WeighedName) -> float:
+    shares = question.shares
+    if question.terms.keys().isdisjoint(name.aliases):
+        named = sum([weight * shares[term] for term, weight in name.terms.items()])
+    else:
+        meant = frozenset().union(*(terms for alias, terms in name.aliases.items() if alias in question.terms))
+        named = sum([weight if term in meant else weight * shares[term] for term, weight in name.terms.items()])
+    return NAMED * named - UNNAMED * (name.whole - named) + PAIRS * _shared_pairs(question, name.pairs)
+
+
+def _shared_pairs(question: Question, pairs: _Pairs) -> float:
+    # In the order of the runbook, so that equal questions have equal sums.
+    return 0.0 if question.pairs.isdisjoint(pairs) else sum([weight for pair, weight in pairs.items() if pair in question.pairs])
+
+
+def _weighed_pairs(terms: Sequence[str], weight: Weight) -> _Pairs:
+    return {(first, second): min(weight(first), weight(second)) for first, second in itertools.pairwise(terms)}
 
 
 def _aliases(terms: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import elasticsearch
 from elasticsearch import AsyncElasticsearch
+from elasticsearch.serializer import CompatibilityModeJsonSerializer, OrjsonSerializer
 
 from safety_governor.adapters.elasticsearch import failures
 from safety_governor.domain import elastic, errors
@@ -21,6 +22,12 @@ HIDDEN = ["search.text", "search.names", "search.spellings", "search.actions", "
 """What is indexed of a document and never read back."""
 
 
+class _Json(OrjsonSerializer):
+    """Most of what a client does besides waiting."""
+
+    mimetype = CompatibilityModeJsonSerializer.mimetype
+
+
 def connect(settings: elastic.Elasticsearch) -> AsyncElasticsearch:
     """A client, without asking anything yet. Raises ConfigurationError when a file that is named cannot be read."""
     options: dict[str, Any] = {
@@ -28,6 +35,7 @@ def connect(settings: elastic.Elasticsearch) -> AsyncElasticsearch:
         "max_retries": settings.retries,
         "retry_on_timeout": False,  # whoever waited once has no time left
         "retry_on_status": (429, 502, 503, 504),
+        "serializers": {_Json.mimetype: _Json()},
     }
     if settings.cloud_id is not None:
         options["cloud_id"] = settings.cloud_id

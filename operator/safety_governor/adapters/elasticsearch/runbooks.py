@@ -5,7 +5,7 @@ only what it has not seen yet; what is found and how it scores always comes from
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,17 +21,13 @@ _Version = tuple[str, int, int, str]
 """Where Elasticsearch put it and when, and the digest with which it was loaded: an index that was made anew counts from zero again."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Prepared:
     document: documents.Runbook
     form: forms.RunbookForm
-    terms: frozenset[str]
-    """Those whose weights the comparison needs."""
-
-    @classmethod
-    def of(cls, document: documents.Runbook) -> "_Prepared":
-        form = forms.RunbookForm.of(document)
-        return cls(document, form, form.named.union(form.about))
+    weights: Mapping[str, float] | None = None
+    """Those of the words with which it was weighed; others of another state of the index."""
+    weighed: ranking.Weighed | None = None
 
 
 class RunbookSearch:
@@ -52,13 +48,23 @@ class RunbookSearch:
         answer = await self._cluster.search(self._index, body, include_named_queries_score="true")
         hits = answer["hits"]["hits"]
         candidates = await self._candidates(hits)
-        weight = await self._weights.of(frozenset().union(*(one.terms for one in candidates.values())), answer)
+        await self._weigh(candidates.values(), answer)
         scored = [
-            (candidates[hit["_id"]].document, _fit(question, candidates[hit["_id"]].form, hit, weight))
+            (candidates[hit["_id"]].document, _fit(question, candidates[hit["_id"]], hit))
             for hit in hits
             if hit["_id"] in candidates  # else deleted since
         ]
         return forms.best_first(scored, limit)
+
+    async def _weigh(self, candidates: Collection[_Prepared], answer: Mapping[str, Any]) -> None:
+        known = self._weights.current(answer)
+        unknown = [one.form.compared for one in candidates if one.weights is not known]
+        if unknown:
+            await self._weights.learn(frozenset().union(*unknown), known)
+        # Looked at anew, as another search may have met another state of the index meanwhile.
+        for one in candidates:
+            if one.weights is not known:
+                one.weights, one.weighed = known, one.form.weighed(known.__getitem__)
 
     async def _candidates(self, hits: Sequence[Mapping[str, Any]]) -> dict[str, _Prepared]:
         """By _id."""
@@ -76,7 +82,7 @@ class RunbookSearch:
             document = contents.decoded(documents.Runbook, one["_source"], name=self._cluster.name, index=self._index)
             # The version of what was read just now: the document may have been replaced since it was found.
             version = _version(one, one["_source"].get("search", {}).get("digest", ""))
-            found[one["_id"]] = self._prepared[version] = _Prepared.of(document)
+            found[one["_id"]] = self._prepared[version] = _Prepared(document, forms.RunbookForm.of(document))
         while len(self._prepared) > _KEPT:
             self._prepared.popitem(last=False)
         return found
@@ -86,7 +92,8 @@ def _version(stored: Mapping[str, Any], digest: str) -> _Version:
     return stored["_id"], stored["_seq_no"], stored["_primary_term"], digest
 
 
-def _fit(question: ranking.Question, form: forms.RunbookForm, hit: Mapping[str, Any], weight: Mapping[str, float]) -> float:
+def _fit(question: ranking.Question, candidate: _Prepared, hit: Mapping[str, Any]) -> float:
+    assert candidate.weighed is not None  # noqa: S101 - all candidates are weighed first
     matched = hit.get("matched_queries", {})
     body = float(matched.get("text", 0.0)) + float(matched.get("foreign", 0.0))
-    return forms.rounded(ranking.fit(question, names=form.names, about=form.about, body=body, weight=weight.__getitem__))
+    return forms.rounded(ranking.fit(question, candidate.weighed, body=body))

@@ -10,6 +10,15 @@ _MOST = 200_000
 _AT_ONCE = 4_000
 
 
+class Known(dict[str, float]):
+    """Weights by word, in one state of the index."""
+
+    def __init__(self, total: int) -> None:
+        super().__init__()
+        self.total = total
+        """How many runbooks there are."""
+
+
 class Weights:
     """Weights of words; those not known yet are asked for."""
 
@@ -17,21 +26,24 @@ class Weights:
         self._cluster = cluster
         self._index = index
         self._version: tuple[int, float] | None = None
-        self._known: dict[str, float] = {}
+        self._known = Known(0)
 
-    async def of(self, terms: frozenset[str], answer: Mapping[str, Any]) -> Mapping[str, float]:
-        """Weights of at least these terms. `answer` is that of a search, which tells whether the index is as it was."""
+    def current(self, answer: Mapping[str, Any]) -> Known:
+        """What is known; the same object for as long as the index is as it was, which the answer of a search tells."""
         told = answer["aggregations"]["all"]
         version = (int(told["doc_count"]), float(told["newest"]["value"] or 0.0))
         if version != self._version or len(self._known) > _MOST:
-            self._version, self._known = version, {}
-        known = self._known  # another search may meet another version while we ask; what we fill is of this one
+            self._version, self._known = version, Known(version[0])
+        return self._known
+
+    async def learn(self, terms: frozenset[str], known: Known) -> None:
+        """Make sure that the weights of these terms are known."""
         missing = sorted(terms - known.keys())
         for start in range(0, len(missing), _AT_ONCE):
             some = missing[start : start + _AT_ONCE]
             names, texts = await self._frequencies(some)
-            known.update({term: forms.weight(in_names=names.get(term, 0), in_texts=texts.get(term, 0), total=version[0]) for term in some})
-        return known
+            found = {term: forms.weight(in_names=names.get(term, 0), in_texts=texts.get(term, 0), total=known.total) for term in some}
+            known.update(found)
 
     async def _frequencies(self, terms: list[str]) -> tuple[dict[str, int], dict[str, int]]:
         """In how many runbooks each term is, in names and in texts."""

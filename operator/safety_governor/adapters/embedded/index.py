@@ -37,6 +37,7 @@ class RunbookIndex:
         self._titles = Counter(term for form in self._forms for term in form.named)
         self._text = FullText((self._row(at) for at in range(len(held))), fields=("name", "text"))
         self._weights: dict[str, float] = {}  # of words in names and meanings only, so questions cannot make it grow
+        self._weighed: dict[int, ranking.Weighed] = {}
 
     def search(self, query: str, *, service: str, limit: int) -> list[documents.Hit[documents.Runbook]]:
         """The runbooks of the service or of `*` that fit best, best first."""
@@ -51,8 +52,10 @@ class RunbookIndex:
         return forms.best_first(scored, limit)
 
     def _fit(self, question: ranking.Question, at: int, body: float) -> float:
-        form = self._forms[at]
-        return forms.rounded(ranking.fit(question, names=form.names, about=form.about, body=body, weight=self._weight))
+        weighed = self._weighed.get(at)
+        if weighed is None:
+            weighed = self._weighed[at] = self._forms[at].weighed(self._weight)
+        return forms.rounded(ranking.fit(question, weighed, body=body))
 
     def _weight(self, term: str) -> float:
         weight = self._weights.get(term)
