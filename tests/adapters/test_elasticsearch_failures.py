@@ -107,13 +107,6 @@ async def test_an_answer_of_some_shards_is_none(why: str, question: str) -> None
                 await QUESTIONS[question](store)
 
 
-async def test_certificate_that_is_not_trusted_is_said(tmp_path: Path) -> None:
-    with ElasticDouble(Answer()) as double:  # speaks no TLS at all, which a client cannot tell from a bad certificate
-        async with store_at(double.url.replace("http:", "https:")) as store:
-            with pytest.raises(errors.KnowledgeUnavailableError, match=r"is not trusted|cannot be reached"):
-                await QUESTIONS["find_runbook"](store)
-
-
 async def test_overload_is_asked_again_as_often_as_configured() -> None:
     with ElasticDouble(error(429, "es_rejected_execution_exception")) as double:
         async with store_at(double.url, retries=2) as store:

@@ -4,6 +4,7 @@ Each of them has a timeout, and each answer is complete or an error.
 """
 
 import contextlib
+import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,8 @@ def connect(settings: elastic.Elasticsearch) -> AsyncElasticsearch:
     if key is not None:
         options.pop("basic_auth", None)
         options["api_key"] = key
-    if settings.ca_file is not None:
-        _read(settings.ca_file, "the certificates of Elasticsearch")
-        options["ca_certs"] = settings.ca_file
+    if settings.cloud_id is not None or any(one.scheme == "https" for one in settings.addresses):
+        options["ssl_context"] = _trust(settings.ca_file)
     try:
         return AsyncElasticsearch(**options)
     except ValueError as error:
@@ -128,6 +128,19 @@ def _key(settings: elastic.Elasticsearch) -> str | None:
     if settings.api_key is not None:
         return settings.api_key.get_secret_value()
     return None if settings.api_key_file is None else _read(settings.api_key_file, "the API key of Elasticsearch").strip()
+
+
+def _trust(ca_file: str | None) -> ssl.SSLContext:
+    """Our own, as the client's takes any certificate of a known authority where an address has no name, and believes the system's as well."""
+    if ca_file is None:
+        return ssl.create_default_context()
+    certificates = _read(ca_file, "the certificates of Elasticsearch")
+    try:
+        return ssl.create_default_context(cadata=certificates)
+    except (ssl.SSLError, ValueError) as error:
+        raise errors.ConfigurationError(
+            f"the certificates of Elasticsearch in {ca_file} are none (PEM is expected); put the file right and start again"
+        ) from error
 
 
 def _read(path: str, what: str) -> str:

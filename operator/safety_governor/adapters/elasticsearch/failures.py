@@ -79,10 +79,21 @@ def _unreached(error: elasticsearch.TransportError) -> Failure:
     if isinstance(error, elasticsearch.ConnectionTimeout):
         return Failure(what="did not answer in time", remedy="look at its load, or raise GOVERNOR_ELASTICSEARCH__REQUEST_TIMEOUT")
     if isinstance(error, elasticsearch.SSLError):
-        return Failure(what="has a certificate that is not trusted", remedy="name its CA in GOVERNOR_ELASTICSEARCH__CA_FILE")
+        return _insecure(error)
     if isinstance(error, elasticsearch.ConnectionError):
         return Failure(what="cannot be reached", remedy="check that it runs and that the address is right")
     return Failure(what=f"gave an answer that cannot be read ({type(error).__name__})", remedy="check what stands between it and here")
+
+
+def _insecure(error: elasticsearch.SSLError) -> Failure:
+    cause: BaseException | None = error
+    # By what it has: aiohttp's error is of the same type, and does not say why.
+    while cause is not None and not hasattr(cause, "verify_message"):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        return Failure(what="does not speak TLS", remedy="check the port, and whether the address begins with http:// instead of https://")
+    what = f"has a certificate that is not trusted ({str(cause.verify_message).rstrip('.')})"
+    return Failure(what=what, remedy="name its CA in GOVERNOR_ELASTICSEARCH__CA_FILE, or call it by a name that the certificate has")
 
 
 _BY_STATUS = {
