@@ -10,7 +10,8 @@ from safety_governor.adapters.elasticsearch import ElasticsearchKnowledge, loadi
 from safety_governor.domain import elastic, errors
 from support.builders import a_runbook
 from support.elastic import connection
-from support.elastic_front import ElasticFront, certificate
+from support.elastic_front import ElasticFront
+from support.tls import certificate
 
 KEY = "c29tZTprZXk="
 

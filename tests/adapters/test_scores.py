@@ -106,7 +106,7 @@ TROUBLES: dict[str, tuple[dict[str, Any], str]] = {
     "a redirect": ({"status": 307, "headers": {"Location": "/ddft/score/o3"}}, "redirects are not followed"),
     "a page": ({"body": b"<html>"}, "not JSON"),
     "too much": ({"body": b" " * (services_adapter.ANSWER_LIMIT + 1)}, "more than 1024 KiB"),
-    "nothing": ({"drops": True}, "broke off"),
+    "nothing": ({"status": None}, "broke off"),
     "half an answer": ({"body": b'{"CI": 0.68}', "hangs": True}, "did not answer within 0.3 s"),
     "compressed": ({"body": b"\x1f\x8b\x08\x00", "headers": {"Content-Encoding": "gzip"}}, "not JSON"),
 }

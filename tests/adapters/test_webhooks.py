@@ -6,7 +6,6 @@ import http.client
 import json
 import logging
 import ssl
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +18,7 @@ from structlog.testing import capture_logs
 from safety_governor.adapters.webhooks import ANSWER_LIMIT, LONGEST_WAIT, Webhooks
 from safety_governor.domain import errors, hooks
 from safety_governor.settings import Settings
+from support import tls
 from support.fakes import NOON
 from support.hook_receiver import HookReceiver
 from support.ports import free_port
@@ -47,21 +47,13 @@ def automation(receiver: HookReceiver, *, now: datetime = NOON, trust: ssl.SSLCo
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("tls")
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    command += ["-subj", "/CN=receiver", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(command, check=True, capture_output=True)
-    return key, certificate
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tls.certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
-def secured(certificate: tuple[Path, Path]) -> Iterator[HookReceiver]:
-    key, chain = certificate
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(chain, key)
-    with HookReceiver(SECRET, now=lambda: NOON, tls=context) as entered:
+def secured(certificate: Path) -> Iterator[HookReceiver]:
+    with HookReceiver(SECRET, now=lambda: NOON, tls=tls.server_context(certificate)) as entered:
         yield entered
 
 
@@ -327,8 +319,8 @@ class TestSecret:
 
 
 class TestCertificate:
-    async def test_that_is_trusted_lets_the_call_through(self, secured: HookReceiver, certificate: tuple[Path, Path]) -> None:
-        await call(automation(secured, trust=ssl.create_default_context(cafile=str(certificate[1]))))
+    async def test_that_is_trusted_lets_the_call_through(self, secured: HookReceiver, certificate: Path) -> None:
+        await call(automation(secured, trust=ssl.create_default_context(cafile=str(certificate))))
         assert secured.effects == {KEY: 1}
 
     async def test_that_is_not_trusted_keeps_everything_secret(self, secured: HookReceiver) -> None:

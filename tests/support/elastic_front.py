@@ -1,7 +1,5 @@
 """What stands before a real Elasticsearch in most companies: TLS, and a door that opens only to an API key."""
 
-import ssl
-import subprocess
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -9,18 +7,9 @@ from typing import Self
 import aiohttp
 from aiohttp import web
 
+from support import tls
+
 _PASSED_BACK = ("Content-Type", "X-Elastic-Product")
-
-
-def certificate(folder: Path, *, address: str = "127.0.0.1") -> Path:
-    """A certificate of its own for that address, with its key, in one file; made with the `openssl` command."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file, key = folder / "certificate.pem", folder / "key.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    command += ["-subj", "/CN=front", "-addext", f"subjectAltName=IP:{address}", "-keyout", str(key), "-out", str(file)]
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
-    file.write_text(file.read_text() + key.read_text())
-    return file
 
 
 class ElasticFront:
@@ -29,8 +18,7 @@ class ElasticFront:
     def __init__(self, upstream: str, *, key: str, certificate: Path) -> None:
         self._upstream = upstream
         self._key = key
-        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._tls.load_cert_chain(certificate)
+        self._tls = tls.server_context(certificate)
         self.url = ""
 
     async def __aenter__(self) -> Self:

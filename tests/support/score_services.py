@@ -1,19 +1,18 @@
 """The three score services as one strict double over real HTTP. As with the real ones, a GET can start an expensive run.
 
-Every service has the path prefix of its name. It runs in a thread of its own, so that the event loop of a test stays free.
+Every service has the path prefix of its name.
 """
 
 import json
 import threading
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import unquote
 
 from safety_governor.domain.scores import Service
+from support.http_double import Asked, HttpDouble, Reply
 
 ALL_ZERO = {"SF": 0.0, "CRI": 0.0, "HOC": 0.0, "FAR_prime": 0.0, "SAS_prime": 0.0, "CI": 0.0}
 """What CDCT sends of a concept of which every level has failed."""
@@ -43,23 +42,11 @@ def ddft_answer(model: str, **changes: Any) -> dict[str, Any]:
     return {**known, "details": {"HOC": 0.75, "CI": 0.68}, **changes}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Trouble:
-    """What is answered in place of the truth."""
-
-    status: int = 200
-    body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    hangs: bool = False
-    """The answer is begun and never ended."""
-    drops: bool = False
-    """The connection is closed without an answer."""
-
-
-class ScoreServices:
-    """Listens on loopback while it is entered."""
+class ScoreServices(HttpDouble):
+    """All three, at one address."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.results: dict[tuple[Service, str], object] = {}
         """What is known of a model; as the services do, CDCT finds it without regard to case."""
         self.configured: set[str] = set()
@@ -71,25 +58,15 @@ class ScoreServices:
         self.refused: list[str] = []
         """Why a request was none of ours."""
         self.on_vercel = False
-        self._troubles: deque[Trouble] = deque()
-        self._over = threading.Event()
+        self._troubles: deque[Reply] = deque()
         self._gate = threading.Event()
         self._gate.set()
         self._lock = threading.Lock()
-        self._server = _Server(self)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+        self.url = self.origin
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._over.set()
         self._gate.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10)
+        super().__exit__(kind, error, trace)
 
     @property
     def addresses(self) -> dict[Service, str]:
@@ -107,7 +84,7 @@ class ScoreServices:
 
     def trouble(self, **trouble: Any) -> None:
         """Answer the next request so."""
-        self._troubles.append(Trouble(**trouble))
+        self._troubles.append(Reply(**trouble))
 
     def hold(self) -> None:
         """Let every answer wait until `let_go`."""
@@ -116,20 +93,16 @@ class ScoreServices:
     def let_go(self) -> None:
         self._gate.set()
 
-    def wait_until_over(self) -> None:
-        """For a handler that never answers."""
-        self._over.wait(60)
-
-    def take(self, method: str, path: str, headers: Mapping[str, str]) -> Trouble:
-        """Judge and answer as the services do."""
+    def take(self, asked: Asked) -> Reply:
+        """As the services do."""
         with self._lock:
-            self.asked.append((method, path))
+            self.asked.append((asked.method, asked.target))
             trouble = self._troubles.popleft() if self._troubles else None
-            answer = self._answer(method, path, headers)
+            answer = self._answer(asked.method, asked.target, asked.headers)
         self._gate.wait(60)
         return trouble or answer
 
-    def _answer(self, method: str, path: str, headers: Mapping[str, str]) -> Trouble:
+    def _answer(self, method: str, path: str, headers: Mapping[str, str]) -> Reply:
         parts = path.split("/")
         if len(parts) != 4 or parts[1] not in set(Service) or parts[2] != "score" or not parts[3]:
             return self._refuse(404, f"{path} is nothing here", "Not Found")
@@ -152,52 +125,10 @@ class ScoreServices:
         message = f"No scores found for '{model}'. Diagnostic battery started in background."
         return _json(200, {"status": "started", "message": message})
 
-    def _refuse(self, status: int, why: str, detail: str) -> Trouble:
+    def _refuse(self, status: int, why: str, detail: str) -> Reply:
         self.refused.append(why)
         return _json(status, {"detail": detail})
 
 
-def _json(status: int, content: object) -> Trouble:
-    return Trouble(status=status, body=json.dumps(content).encode(), headers={"Content-Type": "application/json"})
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, services: ScoreServices) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.services = services
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is what some tests are about."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-    protocol_version = "HTTP/1.1"
-    timeout = 60
-
-    def _handle(self) -> None:
-        answer = self.server.services.take(self.command, self.path, {name.lower(): value for name, value in self.headers.items()})
-        self.close_connection = True
-        if answer.drops:
-            return
-        self.send_response(answer.status)
-        for name, value in answer.headers.items():
-            self.send_header(name, value)
-        # What hangs promises more than it sends.
-        self.send_header("Content-Length", str(len(answer.body) + answer.hangs))
-        self.end_headers()
-        self.wfile.write(answer.body)
-        if answer.hangs:
-            self.wfile.flush()
-            self.server.services.wait_until_over()
-
-    def do_GET(self) -> None:
-        self._handle()
-
-    def do_POST(self) -> None:
-        self._handle()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - so it is called in the library
-        """Nothing is logged."""
+def _json(status: int, content: object) -> Reply:
+    return Reply(status=status, body=json.dumps(content).encode(), headers={"Content-Type": "application/json"})
