@@ -105,6 +105,11 @@ class Trail:
         at = self._now()
         self._keep([events.happened(content, at=at, once=(path.name, content.digest, at.isoformat()))])
 
+    def durable(self) -> int:
+        """The number of the last durable line of workflow_events; 0 when there is none."""
+        last = self._streams[Stream.WORKFLOW_EVENTS].last
+        return last.seq if last is not None else 0
+
     @property
     def backlog(self) -> int:
         """How many events wait to be written."""
