@@ -110,3 +110,7 @@ class AutomationRefusedError(TerminalError):
 
 class ConfigurationError(TerminalError):
     """The process cannot start or go on with the configuration that it was given."""
+
+
+class InUseError(ConfigurationError):
+    """What it was told to use another process is using."""

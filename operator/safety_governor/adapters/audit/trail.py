@@ -75,7 +75,8 @@ class Trail:
         except (OSError, lines.UnusableError) as error:
             trail.close()
             advice = lines.remedy(error, "Set GOVERNOR_AUDIT to a folder on a volume that outlives the process.")
-            raise errors.ConfigurationError(
+            kind = errors.InUseError if isinstance(error, lines.InUseError) else errors.ConfigurationError
+            raise kind(
                 f"the audit trail in {folder} cannot be used: {lines.reason(error)}; without it nothing may be executed. {advice}"
             ) from error
         return trail
