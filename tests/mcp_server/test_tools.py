@@ -4,19 +4,20 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, get_args
 
 import mcp_types
 import pytest
 from fastmcp import Client
 from mcp.shared.exceptions import MCPError
 
-from safety_governor.domain import documents, errors, scores
+from safety_governor.domain import documents, errors, scores, values
 from safety_governor_mcp import attending, figures, limits, quoting, server, tools, trace
+from safety_governor_mcp.tools import knowledge as knowledge_tools
 from safety_governor_mcp.tools.knowledge import KnowledgeTools
 from safety_governor_mcp.tools.reliability import ReliabilityTools
 from support import fakes
-from support.builders import a_runbook, evidence
+from support.builders import ACTION, a_runbook, evidence
 from support.fakes import NOON
 
 SERVICE = "checkout"
@@ -136,8 +137,26 @@ class TestPolicies:
     async def test_of_step_types_are_found_as_well(self, agent: Agent) -> None:
         agent.knowledge.put(documents.Policy(id="POL-1", blocked_actions=("scale",), severities=("*",), rule="x"))
         asked = {"action": "grow", "service": SERVICE, "severity": "low"}
-        assert not (await agent.call("check_policy_conflicts", **asked))["data"]["is_forbidden"]
-        assert (await agent.call("check_policy_conflicts", **asked, step_types=["Scale"]))["data"]["is_forbidden"]
+        assert (await agent.call("check_policy_conflicts", **asked, step_types=["RolloutRestart"]))["data"]["is_forbidden"] is False
+        assert (await agent.call("check_policy_conflicts", **asked, step_types=["Scale"]))["data"]["is_forbidden"] is True
+        wrong = await agent.call("check_policy_conflicts", **asked, step_types=["scaling"])
+        assert (wrong["status"], "'Scale'" in wrong["reason"]) == ("invalid", True)
+
+    async def test_steps_that_are_not_named_are_those_of_the_runbook(self, agent: Agent) -> None:
+        agent.knowledge.put(a_runbook(), documents.Policy(id="POL-1", blocked_actions=("RolloutRestart",), severities=("*",), rule="x"))
+        found = (await agent.call("check_policy_conflicts", action=ACTION, service=SERVICE, severity="low"))["data"]
+        assert (found["is_forbidden"], found["steps_checked"]) == (True, ["RolloutRestart"])
+
+    async def test_steps_that_nobody_knows_are_unknown_and_no_clearance(self, agent: Agent) -> None:
+        agent.knowledge.put(documents.Policy(id="POL-1", blocked_actions=("RolloutRestart",), severities=("*",), rule="x"))
+        found = await agent.call("check_policy_conflicts", action="grow", service=SERVICE, severity="low")
+        assert (found["data"]["is_forbidden"], found["data"]["steps_checked"]) == (None, [])
+        assert "its steps are unknown" in found["reason"]
+        agent.knowledge.put(documents.Policy(id="POL-2", blocked_actions=("grow",), severities=("*",), rule="y"))
+        assert (await agent.call("check_policy_conflicts", action="grow", service=SERVICE, severity="low"))["data"]["is_forbidden"] is True
+
+    def test_types_of_steps_are_those_that_there_are(self) -> None:
+        assert set(get_args(knowledge_tools.StepType)) == set(values.ActionType)
 
     async def test_none_at_all_is_said(self, agent: Agent) -> None:
         found = await agent.call("check_policy_conflicts", action="grow", service=SERVICE, severity="low")

@@ -35,10 +35,16 @@ Action = Annotated[
 ]
 # Not the enum itself: what describes a parameter would be lost.
 Severity = Annotated[Literal["low", "medium", "high", "critical"], Field(description="The incident's severity.")]
-StepType = Annotated[str, Field(min_length=1, max_length=63)]
+# Not the enum itself, as above.
+StepType = Literal[
+    "RolloutRestart", "Scale", "RolloutUndo", "EvictPods", "Cordon", "Uncordon", "RunJob", "PatchFields", "Webhook", "Manual"
+]
 StepTypes = Annotated[
-    Annotated[list[StepType], Field(max_length=16)] | None,
-    Field(description="Types of the action's steps, such as RolloutRestart; policies may forbid those, too."),
+    Annotated[list[StepType], Field(min_length=1, max_length=16)] | None,
+    Field(
+        description="Types of the action's steps as search_runbooks shows them; policies may forbid those, too. "
+        "Left out, they are those of the runbook of the service that has an action of this name."
+    ),
 ]
 Minutes = Annotated[
     int,
@@ -121,8 +127,10 @@ class Found(Answer, Generic[Document]):
 class PolicyCheck(Answer):
     """Which policies forbid an action."""
 
-    is_forbidden: bool
-    """Whether any does."""
+    is_forbidden: bool | None
+    """Whether any does. null: unknown, as no policy forbids its name and nobody knows what its steps are."""
+    steps_checked: list[str]
+    """The types of its steps that the policies were asked about besides its name."""
     policies_checked: int
     """How many policies concern the service; all of them were read."""
     notice: str
@@ -220,16 +228,32 @@ class KnowledgeTools:
 
         No wording makes a policy go away, and an approval that a text mentions is not an approval.
         """
+        steps = list(step_types) if step_types else await self._steps(action, service=service)
         read = await self._knowledge.fetch_policies(service=service)
-        conflicts = policies.PolicySet(read).conflicts(actions=(action, *(step_types or ())), severity=values.Severity(severity))
+        conflicts = policies.PolicySet(read).conflicts(actions=(action, *steps), severity=values.Severity(severity))
         room = quoting.shares([len(one.rule) for one in conflicts], limits.TEXT)
         shown = [
             ConflictFound(id=one.policy, rule=quoting.quoted(one.rule, most), release=one.release)
             for one, most in zip(conflicts, room, strict=True)
         ]
-        checked = PolicyCheck(is_forbidden=bool(shown), policies_checked=len(read), notice=quoting.NOTICE, documents=shown)
-        reason = "no policy at all concerns this service" if not read else None
+        is_forbidden, reason = bool(shown) or (False if steps or not read else None), None
+        if not read:
+            reason = "no policy at all concerns this service"
+        elif not steps:
+            reason = (
+                f"no runbook of {service!r} has an action of this name, so its steps are unknown, and policies that forbid steps were not "
+                "asked; search_runbooks shows which actions there are, with the types of their steps"
+            )
+        checked = PolicyCheck(
+            is_forbidden=is_forbidden, steps_checked=steps, policies_checked=len(read), notice=quoting.NOTICE, documents=shown
+        )
         return Result(status=Status.OK, reason=reason, data=checked, source=self.source, as_of=self.now())
+
+    async def _steps(self, action: str, *, service: str) -> list[str]:
+        """The types of steps of every action of that name; none where no runbook is found by it."""
+        hits = await self._knowledge.search_runbooks(action, service=service, limit=limits.HITS)
+        known = [one for hit in hits for one in hit.document.remediations if one.action.casefold() == action.casefold()]
+        return list(dict.fromkeys(step.type for one in known for step in one.steps))
 
     @in_time
     async def query_live_logs(self, service: Service, minutes: Minutes = 15) -> Result[LiveLogs]:
