@@ -32,7 +32,8 @@ def mcp(transport: str, address: str | None, new_token: str | None) -> None:
 
         asyncio.run(wiring.run(over_http=transport == "http", address=address))
     except errors.GovernorError as error:
-        click.echo(f"safety-governor mcp: {error}", err=True)
+        for line in str(error).splitlines():
+            click.echo(f"safety-governor mcp: {line}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(0)

@@ -84,7 +84,7 @@ def test_command_without_its_argument_says_what_is_missing(command: str) -> None
 SETTINGS: dict[str, tuple[dict[str, str], str]] = {
     "a threshold that is looser": (
         {"GOVERNOR_GATE__CONTRADICTIONS": "3"},
-        "GOVERNOR_GATE__CONTRADICTIONS: Input should be less than or equal to 2",
+        "GOVERNOR_GATE__CONTRADICTIONS: should be less than or equal to 2",
     ),
     "a coverage that is looser": (
         {"GOVERNOR_GATE__COVERAGE": "0.1"},
@@ -95,7 +95,7 @@ SETTINGS: dict[str, tuple[dict[str, str], str]] = {
         "GOVERNOR_GATE__CONTRADICTIONS: Input should be a valid integer",
     ),
     "a threshold that does not exist": ({"GOVERNOR_GATE__COVERGE": "1"}, "GOVERNOR_GATE__COVERGE: Extra inputs are not permitted"),
-    "an expiry of hours": ({"GOVERNOR_APPROVAL_EXPIRY": "PT2H"}, "GOVERNOR_APPROVAL_EXPIRY: Input should be less than or equal to"),
+    "an expiry of hours": ({"GOVERNOR_APPROVAL_EXPIRY": "PT2H"}, "GOVERNOR_APPROVAL_EXPIRY: should be less than or equal to"),
     "a Lease of a second": ({"GOVERNOR_LEASE_DURATION": "PT1S"}, "GOVERNOR_LEASE_DURATION: Input should be greater than or equal to"),
     "a log format that is none": ({"GOVERNOR_LOG_FORMAT": "xml"}, "GOVERNOR_LOG_FORMAT: Input should be 'human' or 'json'"),
     "thresholds that are not JSON": ({"GOVERNOR_GATE": "strict"}, 'GOVERNOR_*: error parsing value for field "gate"'),
@@ -111,6 +111,34 @@ def test_command_refuses_to_start_with(environment: dict[str, str], sentence: st
     assert sentence in output
     assert "Traceback" not in output
     assert len(output.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("GOVERNOR_MCP__ALLOWED_HOSTS", "foo", 'is not JSON; write ["one", "another"]'),
+        ("GOVERNOR_WEBHOOKS", "x", 'is not JSON; write {"name": …}'),
+        ("GOVERNOR_MCP__TOKEN", "a", "there is no such setting; did you mean GOVERNOR_MCP__TOKENS?"),
+        ("GOVERNOR_GATE__XYZ", "1", "there is no such setting"),
+        ("GOVERNOR_APPROVAL_EXPIRY", "an hour", "is not a duration; write it such as PT30S, PT5M or P1D, or in seconds"),
+        ("GOVERNOR_APPROVAL_EXPIRY", "PT31M", "should be less than or equal to 30 minutes"),
+        ("GOVERNOR_AUDIT_FILE_BYTES", "x", "is not a whole number"),
+        ("GOVERNOR_CDCT_API_URL", "ftp://x", "must begin with http:// or https:// and name a host"),
+    ],
+)
+@pytest.mark.parametrize("command", [("try", "x"), ("audit", "verify"), ("mcp", "--transport", "http")], ids=" ".join)
+def test_bad_setting_is_named_with_what_it_should_look_like(name: str, text: str, said: str, command: tuple[str, ...]) -> None:
+    code, output = run(*command, **{name: text})
+    assert code in (1, 2)
+    assert output.strip().partition(": ")[2] == f"{name}: {said}"
+
+
+def test_two_stores_are_one_too_many(tmp_path: Path) -> None:
+    both = {"GOVERNOR_STORE": str(tmp_path / "x.db"), "GOVERNOR_ELASTICSEARCH__URL": "http://127.0.0.1:1"}
+    code, output = run("try", "x", **both)
+    assert (code, "so unset the other" in output) == (1, True)
+    _, output = run("try", "x", "--store", str(tmp_path / "x.db"), **both)
+    assert "unset" not in output
 
 
 def test_all_bad_settings_are_named_at_once() -> None:

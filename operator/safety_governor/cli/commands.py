@@ -121,23 +121,12 @@ def why(incident: str, kubeconfig: str | None, output: str) -> None:
 
 def settings_of(store: Path | None) -> "Settings":
     """The settings; a mistake in one of them ends the program with a sentence about it."""
-    import pydantic  # noqa: PLC0415
-    import pydantic_settings  # noqa: PLC0415
-
-    from safety_governor.domain import elastic  # noqa: PLC0415
-    from safety_governor.settings import Settings  # noqa: PLC0415
+    from safety_governor import settings  # noqa: PLC0415
+    from safety_governor.domain import errors  # noqa: PLC0415
 
     try:
-        settings = Settings()
-        if store is None:
-            return settings
-        # A file that is named at the command line is what is meant, whatever the environment says.
-        return settings.model_copy(update={"store": store, "elasticsearch": elastic.Elasticsearch()})
-    except pydantic.ValidationError as error:
-        for problem in error.errors(include_url=False, include_input=False):
-            name = "GOVERNOR_" + "__".join(str(part) for part in problem["loc"]).upper().removeprefix("GOVERNOR_")
-            click.echo(f"safety-governor: {name}: {problem['msg']}", err=True)
-        sys.exit(EXIT_ERROR)
-    except pydantic_settings.SettingsError as error:
-        click.echo(f"safety-governor: GOVERNOR_*: {error}", err=True)
+        return settings.read(store=store)
+    except errors.ConfigurationError as error:
+        for line in str(error).splitlines():
+            click.echo(f"safety-governor: {line}", err=True)
         sys.exit(EXIT_ERROR)
