@@ -260,11 +260,11 @@ class TestSeen:
         for folder, caller, document in (("http", "kibana", "rb-1"), ("stdio-1", "stdio", "rb-2"), ("stdio-2", "stdio", "rb-3")):
             called = events.ToolCalled(tool="search_runbooks", caller=caller, arguments=SOME, documents=(document,), milliseconds=1)
             trails.write(tmp_path / folder, events.happened(called, at=NOON, once=(document,)))
-        environment = {"GOVERNOR_MCP_AUDIT": str(tmp_path)}
-        assert run("audit", "seen", "stdio", **environment) == (0, "rb-2\nrb-3\n")
-        assert run("audit", "seen", "kibana", **environment) == (0, "rb-1\n")
+        folder = str(tmp_path)
+        assert run("audit", "seen", "stdio", GOVERNOR_MCP_AUDIT=folder) == (0, "rb-2\nrb-3\n")
+        assert run("audit", "seen", "kibana", GOVERNOR_MCP_AUDIT=folder) == (0, "rb-1\n")
         assert run("audit", "seen", "stdio", str(tmp_path / "stdio-1")) == (0, "rb-2\n")
-        code, said = run("audit", "seen", "grafana", **environment)
+        code, said = run("audit", "seen", "grafana", GOVERNOR_MCP_AUDIT=folder)
         assert (code, "'grafana' was shown no document" in said, "stdio-2" in said) == (1, True, True)
 
     def test_names_the_setting_that_counts(self, tmp_path: Path) -> None:
