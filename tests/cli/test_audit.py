@@ -180,6 +180,8 @@ class TestVerify:
         trails.write(tmp_path / "good", trails.an_event(1))
         code, said = run("audit", "verify", str(tmp_path / "good"), "--cluster", "--kubeconfig", str(tmp_path / "config"))
         assert (code, "no connection to a cluster" in said) == (2, True)
+        code, said = run("audit", "verify", str(tmp_path / "good"), GOVERNOR_LOG_LEVEL="loud")
+        assert (code, "GOVERNOR_LOG_LEVEL" in said) == (2, True)
         assert "2 nothing can be said about it" in " ".join(run("audit", "verify", "--help")[1].split())
 
     def test_of_incidents_that_are_none_says_so(self, tmp_path: Path) -> None:

@@ -1,14 +1,13 @@
 """`kubectl incident`: what is refused before anybody is asked, and that what would change is shown whole."""
 
 import io
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from safety_governor.cli import incident, story
-from safety_governor.domain import approvals, changes
+from safety_governor.cli import deciding, incident, story
+from safety_governor.domain import approvals, changes, errors
 from support.builders import CONTRADICTIONS, World
 
 PATH = "spec.template.metadata.annotations[kubectl.kubernetes.io/restartedAt]"
@@ -44,6 +43,64 @@ class TestMisuse:
         assert f"at least {approvals.REASON_LENGTH} characters, and this one has {len(reason.strip())}" in said
 
 
+class _Desk:
+    """The API server: who it takes the caller for, and what was written."""
+
+    def __init__(self, *, down: bool = False) -> None:
+        self.decided: list[approvals.Approval] = []
+        self._down = down
+
+    async def whoami(self) -> str:
+        if self._down:
+            raise errors.ClusterUnavailableError("the API server does not answer")
+        return "bob"
+
+    async def decide(self, *, namespace: str, name: str, field: str, approval: approvals.Approval) -> None:
+        self.decided.append(approval)
+        raise errors.ForbiddenError("the API server answered 403 to PATCH: no")
+
+
+class TestDeciding:
+    async def test_shows_what_it_releases_where_somebody_watches_and_names_no_plan(self) -> None:
+        world, desk = await _gated(), _Desk()
+        code, said = await _decided(world, desk)
+        assert code == deciding.EXIT_REFUSED
+        assert "Gate      block_and_escalate" in said
+        assert [one.plan_digest for one in desk.decided] == [_digest(world)]
+
+    async def test_shows_no_plan_that_was_named(self) -> None:
+        world, desk = await _gated(), _Desk()
+        assert "Gate  " not in (await _decided(world, desk, digest=_digest(world)))[1]
+        assert len(desk.decided) == 1
+
+    async def test_does_not_call_it_a_refusal_when_nobody_answers(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(deciding, "PATIENCE", 0.0)
+        code, said = await _decided(await _gated(), _Desk(down=True))
+        assert (code, "does not answer" in said) == (deciding.EXIT_ERROR, True)
+
+
+async def _decided(world: World, desk: _Desk, *, digest: str = "") -> tuple[int, str]:
+    about = world.incident.metadata
+    request = deciding.Request(
+        namespace=about.namespace,
+        name=about.name,
+        word=approvals.Word.APPROVE,
+        reason="",
+        digest=digest,
+        on_behalf_of="",
+        without_asking=True,
+    )
+    written = io.StringIO()
+    console = Console(width=200, file=written, highlight=False, color_system=None)
+    code = await deciding.Deciding(desk=desk, incidents=world.incidents, server="https://cluster", console=console).run(request)
+    return code, written.getvalue()
+
+
+def _digest(world: World) -> str:
+    assert world.status.gate is not None
+    return world.status.gate.plan_digest
+
+
 def test_help_tells_the_exit_codes() -> None:
     said = " ".join(run("--help")[1].split())
     assert all(
@@ -65,12 +122,10 @@ async def test_what_would_change_stands_side_by_side_where_there_is_room() -> No
 
 
 async def _told(width: int) -> str:
-    world = World()
-    world.report()
-    world.knowledge.put(*CONTRADICTIONS)
-    gated: Any = await _gated(world)
+    gated = (await _gated()).incident
     change = changes.Change(path=PATH, before="before", after=AFTER)
     preview = changes.Preview(step="step-1", summary="replaces every pod", changes=(change,), undo="goes back")
+    assert gated.status.gate is not None
     gate = gated.status.gate.model_copy(update={"previews": (preview,)})
     shown = gated.model_copy(update={"status": gated.status.model_copy(update={"gate": gate})})
     written = io.StringIO()
@@ -78,8 +133,11 @@ async def _told(width: int) -> str:
     return written.getvalue()
 
 
-async def _gated(world: World) -> Any:
+async def _gated() -> World:
+    world = World()
+    world.report()
+    world.knowledge.put(*CONTRADICTIONS)
     for _ in range(6):
         outcome = await world.runner.advance(world.incident)
         world.incidents.put(world.incident.model_copy(update={"status": outcome.status}))
-    return world.incident
+    return world

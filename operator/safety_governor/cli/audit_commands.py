@@ -47,11 +47,11 @@ def verify(folder: Path | None, incidents: tuple[Path, ...], *, cluster: bool, a
     """Prove that nothing was changed, removed, added or put into another order.
 
     Exit codes: 0 all is as it was written, 1 it is not, 2 nothing can be said about it: there is no trail, or it, the
-    incidents or the cluster could not be read.
+    incidents, the cluster or a setting could not be read.
     """
     from safety_governor.cli import verifying  # noqa: PLC0415
 
-    settings = settings_of(None)
+    settings = settings_of(None, on_mistake=verifying.EXIT_NOT_LOOKED)
     asked = verifying.Request(
         folder=folder or settings.audit,
         named=folder is not None,

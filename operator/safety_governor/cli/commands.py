@@ -125,8 +125,8 @@ def why(incident: str, kubeconfig: str | None, output: str) -> None:
     sys.exit(asyncio.run(explain.run(incident, kubeconfig=kubeconfig, as_json=output == "json")))
 
 
-def settings_of(store: Path | None) -> "Settings":
-    """The settings; a mistake in one of them ends the program with a sentence about it."""
+def settings_of(store: Path | None, *, on_mistake: int = EXIT_ERROR) -> "Settings":
+    """The settings; a mistake in one of them ends the program with a sentence about it, and with `on_mistake` as its exit code."""
     import pydantic  # noqa: PLC0415
     import pydantic_settings  # noqa: PLC0415
 
@@ -143,7 +143,7 @@ def settings_of(store: Path | None) -> "Settings":
         for problem in error.errors(include_url=False, include_input=False):
             name = "GOVERNOR_" + "__".join(str(part) for part in problem["loc"]).upper().removeprefix("GOVERNOR_")
             click.echo(f"safety-governor: {name}: {problem['msg']}", err=True)
-        sys.exit(EXIT_ERROR)
+        sys.exit(on_mistake)
     except pydantic_settings.SettingsError as error:
         click.echo(f"safety-governor: GOVERNOR_*: {error}", err=True)
-        sys.exit(EXIT_ERROR)
+        sys.exit(on_mistake)

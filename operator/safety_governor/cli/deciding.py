@@ -108,10 +108,10 @@ class Deciding:
             await self._patiently(lambda: self._desk.decide(namespace=request.namespace, name=request.name, field=field, approval=approval))
         except errors.ConflictError as error:
             return self._complain(f"the incident was changed meanwhile; look at it again: {error}")
-        except errors.RetryableError as error:
-            return self._complain(str(error))
         except errors.GovernorError as error:
-            return self._complain(explained(str(error), request), code=EXIT_REFUSED)
+            # To the operator a 403 may pass; to a person it is a refusal. A server that does not answer refuses nothing.
+            refused = " answered 403 " in str(error) or not isinstance(error, errors.RetryableError)
+            return self._complain(explained(str(error), request), code=EXIT_REFUSED if refused else EXIT_ERROR)
         self._console.print(f"[green]✓[/] {request.word} of {digests.short(gate.plan_digest)} by {story.plain(who)} is on record.")
         return await self._reaction(request, gate.plan_digest)
 

@@ -41,7 +41,7 @@ async def run(asked: Request) -> int:
             incidents += await bootstrap.fetch_incidents(kubeconfig=asked.kubeconfig, namespace=asked.namespace)
         anchors = _anchors(incidents)
         found = list(bootstrap.verify_trail(asked.folder, journal=asked.journal, anchors=anchors))
-    except (errors.GovernorError, ValueError) as error:
+    except (errors.GovernorError, ValueError, OSError) as error:
         said = trails.explained(error, named=asked.named) if isinstance(error, errors.GovernorError) else str(error)
         Console(stderr=True, highlight=False).print(f"safety-governor audit verify: {said}", soft_wrap=True, markup=False)
         return EXIT_NOT_LOOKED
