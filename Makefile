@@ -29,8 +29,8 @@ lint: $(VENV)/ready ## Style and the import contract
 types: $(VENV)/ready ## mypy --strict
 	$(BIN)/mypy operator/safety_governor mcp_server/safety_governor_mcp tests
 
-cluster: $(VENV)/ready servers ## A real control plane to play with; Ctrl-C ends it
-	@$(RUN) -m testbed.play
+cluster: $(VENV)/ready servers ## A real control plane to play with, ARGS=--elasticsearch adds a store; Ctrl-C ends it
+	@$(RUN) -m testbed.play $(ARGS)
 
 crds: $(VENV)/ready ## Write the manifests in crds/ from the types
 	$(RUN) tests/tools/write_crds.py

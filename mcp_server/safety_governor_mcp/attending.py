@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,9 @@ from fastmcp.exceptions import NotFoundError, ValidationError
 from fastmcp.server.auth import AccessToken
 from fastmcp.server.dependencies import get_access_token, get_http_headers
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
+from fastmcp.tools import Tool
 from fastmcp.tools.base import ToolResult
+from mcp.shared.exceptions import MCPError
 
 from safety_governor.domain import digests, values
 from safety_governor_mcp import figures, tools, trace
@@ -26,6 +28,8 @@ ANYBODY = "anybody"
 RUN_HEADER = "x-governor-run"
 UNKNOWN = "unknown"
 """The tool of a call of none of ours."""
+TOO_MANY = -32000
+"""The code of JSON-RPC for what is the server's own reason."""
 CALLERS = 1024
 """Of so many callers it is known how often they called; with JWTs there may be any number."""
 
@@ -43,6 +47,8 @@ class Attending(Middleware):
         self._now = now
         self._nobody = ANYBODY if over_http else ALONE
         self._allowance = Allowance(calls_per_minute)
+        # Clients list before they call, so neither is to use up the other.
+        self._listings = Allowance(calls_per_minute)
 
     async def on_call_tool(
         self, context: MiddlewareContext[mcp_types.CallToolRequestParams], call_next: CallNext[mcp_types.CallToolRequestParams, Any]
@@ -56,8 +62,7 @@ class Attending(Middleware):
         wait = self._allowance.spend(who, began)
         try:
             if wait:
-                reason = f"{who} has called more than {self._allowance.per_minute} times a minute; go on in {wait:.0f} s with fewer, better questions"
-                result = self._refused(Status.UNAVAILABLE, reason)
+                result = self._refused(Status.UNAVAILABLE, self._allowance.sentence(who, wait))
             else:
                 result = await call_next(context)
         except ValidationError as error:
@@ -98,6 +103,15 @@ class Attending(Middleware):
         )
         return result
 
+    async def on_list_tools(
+        self, context: MiddlewareContext[mcp_types.ListToolsRequest], call_next: CallNext[mcp_types.ListToolsRequest, Sequence[Tool]]
+    ) -> Sequence[Tool]:
+        """Asking what there is costs more than most calls."""
+        who, _ = self._caller()
+        if wait := self._listings.spend(who, time.monotonic()):
+            raise MCPError(code=TOO_MANY, message=self._listings.sentence(who, wait))
+        return await call_next(context)
+
     def _record(self, call: trace.Call) -> None:
         self._traced.record(call)
 
@@ -128,6 +142,10 @@ class Allowance:
     def __init__(self, per_minute: int) -> None:
         self.per_minute = per_minute
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def sentence(self, caller: str, wait: float) -> str:
+        """What a caller is told who has to wait so many seconds."""
+        return f"{caller} has called more than {self.per_minute} times a minute; go on in {wait:.0f} s with fewer, better questions"
 
     def spend(self, caller: str, now: float) -> float:
         """Take one; 0 when there was one, else the seconds after which there is."""

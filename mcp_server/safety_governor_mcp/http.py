@@ -4,14 +4,10 @@ Stateless, so that any number of copies can stand behind one address. Health is 
 address of the pod; it tells nothing.
 """
 
-import asyncio
-import contextlib
 import ipaddress
-import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import uvicorn
 from fastmcp import FastMCP
 from fastmcp.server.auth import AuthProvider, JWTVerifier, MultiAuth
 from starlette.applications import Starlette
@@ -19,23 +15,29 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from safety_governor.domain import errors, serving
 from safety_governor_mcp import limits
+from safety_governor_mcp.bodies import BodyLimit
 from safety_governor_mcp.figures import Figures
 from safety_governor_mcp.tokens import HashedTokens
 
 PATH = "/mcp"
 
 
-def auth(settings: serving.Serving) -> AuthProvider | None:
+def tokens(settings: serving.Serving) -> HashedTokens | None:
+    """The tokens of the file, if there is one. Raises ConfigurationError when it cannot be used."""
+    if settings.tokens is None:
+        return None
+    found = HashedTokens(Path(settings.tokens))
+    found.check()
+    return found
+
+
+def auth(settings: serving.Serving, hashed: HashedTokens | None) -> AuthProvider | None:
     """Who is let in; None: everybody who can reach the address. Raises ConfigurationError where that could be anybody at all."""
-    known: list[HashedTokens | JWTVerifier] = []
-    if settings.tokens is not None:
-        tokens = HashedTokens(Path(settings.tokens))
-        tokens.check()
-        known.append(tokens)
+    known: list[HashedTokens | JWTVerifier] = [] if hashed is None else [hashed]
     if settings.jwks_uri is not None:
         known.append(JWTVerifier(jwks_uri=str(settings.jwks_uri), issuer=settings.jwt_issuer, audience=settings.jwt_audience))
     host, _ = host_and_port(settings.address)
@@ -47,15 +49,16 @@ def auth(settings: serving.Serving) -> AuthProvider | None:
     return MultiAuth(verifiers=known) if len(known) > 1 else next(iter(known), None)
 
 
-def application(server: FastMCP, *, settings: serving.Serving, figures: Figures, is_ready: Callable[[], Awaitable[str]]) -> ASGIApp:
-    """The whole of what is served. `is_ready` says why it is not; empty when it is."""
+def application(server: FastMCP, *, settings: serving.Serving, figures: Figures, is_ready: Callable[[], Awaitable[bool]]) -> ASGIApp:
+    """The whole of what is served."""
 
     async def healthz(_: Request) -> Response:
         return PlainTextResponse("ok")
 
     async def readyz(_: Request) -> Response:
-        why = await is_ready()
-        return PlainTextResponse(why or "ok", status_code=503 if why else 200)
+        if await is_ready():
+            return PlainTextResponse("ok")
+        return PlainTextResponse("not ready; the log of the server says why", status_code=503)
 
     async def metrics(_: Request) -> Response:
         return Response(figures.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -64,7 +67,7 @@ def application(server: FastMCP, *, settings: serving.Serving, figures: Figures,
         path=PATH,
         stateless_http=True,
         json_response=True,
-        middleware=[Middleware(BodyLimit, most=limits.BODY)],
+        middleware=[Middleware(BodyLimit, most=limits.BODY, within=limits.BODY_WITHIN)],
         host_origin_protection=True,
         allowed_hosts=_hosts(settings),
         allowed_origins=list(settings.allowed_origins),
@@ -78,88 +81,6 @@ def application(server: FastMCP, *, settings: serving.Serving, figures: Figures,
         await asked(scope, receive, send)
 
     return whole
-
-
-async def serve(app: ASGIApp, *, address: str) -> None:
-    """Until it is told to stop. Raises ConfigurationError when nothing can be served there."""
-    host, port = host_and_port(address)
-    config = uvicorn.Config(
-        app, host=host, port=port, log_config=None, access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=5
-    )
-    server = _Server(config)
-    try:
-        await server.serve()
-    except SystemExit as error:
-        # That is how it says that the address cannot be had.
-        raise errors.ConfigurationError(
-            f"the MCP server cannot be served at {address}; is something else there? Set GOVERNOR_MCP__ADDRESS"
-        ) from error
-
-
-class _Server(uvicorn.Server):
-    """Ends in order when it is told to: uvicorn itself kills the process in the end by the signal that it got."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Told to stop, it stops, and nothing else."""
-        loop = asyncio.get_running_loop()
-        told = (signal.SIGINT, signal.SIGTERM)
-        for one in told:
-            loop.add_signal_handler(one, self.handle_exit, one, None)
-        try:
-            yield
-        finally:
-            for one in told:
-                loop.remove_signal_handler(one)
-
-
-class BodyLimit:
-    """Refuses a request that is larger than any question can be, before it is read to its end."""
-
-    def __init__(self, app: ASGIApp, *, most: int) -> None:
-        self._app = app
-        self._most = most
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI calls."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        body = await self._read(receive) if declared.isdigit() and int(declared) <= self._most else None
-        if body is None:
-            refusal = PlainTextResponse(f"a request may have {self._most} bytes", status_code=413)
-            await refusal(scope, receive, send)
-            return
-        await self._app(scope, _replay(body, receive), send)
-
-    async def _read(self, receive: Receive) -> bytes | None:
-        """The whole of it; None when it is too much."""
-        parts: list[bytes] = []
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return b"".join(parts)
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > self._most:
-                return None
-            if not message.get("more_body"):
-                return b"".join(parts)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    told = False
-
-    async def again() -> Message:
-        nonlocal told
-        if told:
-            return await receive()
-        told = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return again
 
 
 def host_and_port(address: str) -> tuple[str, int]:

@@ -14,3 +14,9 @@ PATIENCE = timedelta(seconds=12)
 """A tool that takes longer answers that it is unavailable; callers give up after 15 seconds or more."""
 BODY = 256 * 1024
 """Bytes of a request."""
+CONNECTIONS = 512
+"""At a time, over HTTP; more are told to come back."""
+BODY_WITHIN = timedelta(seconds=10)
+"""In which a request has to come, once it has begun; and in which a connection has to begin one."""
+READY_FOR = timedelta(seconds=5)
+"""So long an answer about being ready is good."""

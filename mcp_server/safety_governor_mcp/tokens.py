@@ -19,6 +19,8 @@ from safety_governor.domain import errors
 
 AT_ONCE = 2
 """Tokens that one name may have."""
+TAKEN = frozenset({"stdio", "anybody"})
+"""What callers without tokens are called in the trail."""
 _LINE = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._@-]{0,62})\s+sha256:(?P<digest>[0-9a-f]{64})")
 _log = structlog.get_logger()
 
@@ -32,6 +34,8 @@ def new(name: str) -> tuple[str, str]:
     """A new token, and the line of the file by which it is known. Raises ConfigurationError where the name cannot be one."""
     token = f"sgm_{secrets.token_urlsafe(32)}"
     line = f"{name} sha256:{digest(token)}"
+    if name in TAKEN:
+        raise errors.ConfigurationError(f"{name!r} cannot be the name of a token, as callers without one are called so; take another")
     if not _LINE.fullmatch(line):
         raise errors.ConfigurationError(
             f"{name!r} cannot be the name of a token: letters, digits and . _ @ - only, 63 at most, no other sign first"
@@ -48,6 +52,8 @@ def read(text: str) -> Mapping[str, str]:
         found = _LINE.fullmatch(line.strip())
         if found is None:
             raise ValueError(f"line {number} is not a name, a blank and sha256: with 64 hex digits")
+        if found["name"] in TAKEN:
+            raise ValueError(f"line {number} has the name {found['name']}, as which callers without a token are known")
         known[found["digest"]] = found["name"]
     often = [name for name, count in Counter(known.values()).items() if count > AT_ONCE]
     if often:
@@ -65,6 +71,8 @@ class HashedTokens(TokenVerifier):
         self._path = path
         self._stamp: tuple[int, int, int] | None = None
         self._known: Mapping[str, str] = {}
+        self._wrong = ""
+        """What is wrong with the file now."""
 
     def check(self) -> None:
         """Raise ConfigurationError when the file cannot be used now."""
@@ -85,6 +93,11 @@ class HashedTokens(TokenVerifier):
                 name = owner
         return AccessToken(token=token, client_id=name, scopes=[]) if name is not None else None
 
+    async def doubt(self) -> str:
+        """Why nobody can be let in now; empty when somebody can."""
+        self._look()
+        return f"the tokens in {self._path} cannot be used: {self._wrong}" if self._wrong else ""
+
     def _look(self) -> None:
         try:
             found = self._path.stat()
@@ -93,11 +106,11 @@ class HashedTokens(TokenVerifier):
                 return
             self._known = read(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            if self._known or self._stamp is None:
+            if _reason(error) != self._wrong:
                 _log.error("the tokens cannot be read, so nobody is let in", path=str(self._path), why=_reason(error))
-            self._known, self._stamp = {}, (0, 0, 0)
+            self._known, self._stamp, self._wrong = {}, None, _reason(error)
             return
-        self._stamp = stamp
+        self._stamp, self._wrong = stamp, ""
         _log.info("tokens read", path=str(self._path), names=sorted(set(self._known.values())))
 
 

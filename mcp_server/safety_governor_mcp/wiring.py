@@ -12,7 +12,7 @@ from safety_governor.domain import errors
 from safety_governor.domain.audit import events
 from safety_governor.pipeline import ports
 from safety_governor.settings import Settings
-from safety_governor_mcp import attending, figures, http, server, trace
+from safety_governor_mcp import attending, figures, http, limits, listening, readiness, server, trace
 from safety_governor_mcp.tools.knowledge import KnowledgeTools
 from safety_governor_mcp.tools.reliability import ReliabilityTools
 
@@ -29,7 +29,8 @@ async def run(*, over_http: bool, address: str | None) -> None:
     settings = _settings(address)
     logs.configure(log_format=settings.log_format, level=settings.log_level)
     # Before anything is opened: who may not be served finds out at once.
-    auth = http.auth(settings.mcp) if over_http else None
+    tokens = http.tokens(settings.mcp) if over_http else None
+    auth = http.auth(settings.mcp, tokens) if over_http else None
     counted = figures.Figures()
     async with contextlib.AsyncExitStack() as stack:
         knowledge = await stack.enter_async_context(sources.knowledge(settings))
@@ -52,10 +53,15 @@ async def run(*, over_http: bool, address: str | None) -> None:
         if not over_http:
             await built.run_stdio_async()
             return
-        app = http.application(built, settings=settings.mcp, figures=counted, is_ready=lambda: _doubt(knowledge))
+        doubts: list[readiness.Doubt] = [lambda: _doubt(knowledge)]
+        if tokens is not None and settings.mcp.jwks_uri is None:
+            doubts.append(tokens.doubt)
+        ready = readiness.Readiness(doubts, good_for=limits.READY_FOR)
+        app = http.application(built, settings=settings.mcp, figures=counted, is_ready=ready.is_ready)
         who = "whoever has a token" if auth is not None else "everybody on this machine, as no tokens are configured"
         _log.info("serving eight tools", url=f"http://{settings.mcp.address}{http.PATH}", to=who, store=_store(settings))
-        await http.serve(app, address=settings.mcp.address)
+        host, port = http.host_and_port(settings.mcp.address)
+        await listening.serve(app, host=host, port=port)
 
 
 class Trailed:

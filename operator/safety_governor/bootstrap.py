@@ -109,7 +109,7 @@ async def operator(
         )
 
         shown = display.Display(policies=policies, past=past, ceilings=settings.ceilings, clock=time)
-        publisher = await stack.enter_async_context(_publisher(settings, on_backlog=on_unpublished))
+        publisher = await stack.enter_async_context(_publisher(settings, durable=record.durable, on_backlog=on_unpublished))
 
         async def prepare() -> None:
             await record.open()
@@ -146,7 +146,9 @@ async def operator(
 
 
 @asynccontextmanager
-async def _publisher(settings: Settings, *, on_backlog: Callable[[int], None]) -> AsyncIterator[publishing.Publisher | None]:
+async def _publisher(
+    settings: Settings, *, durable: Callable[[], int], on_backlog: Callable[[int], None]
+) -> AsyncIterator[publishing.Publisher | None]:
     """Copies the audit trail to where people search; None where there is no such place."""
     if not settings.elasticsearch.configured:
         yield None
@@ -155,7 +157,7 @@ async def _publisher(settings: Settings, *, on_backlog: Callable[[int], None]) -
 
     records = Records.connect(settings.elasticsearch)
     try:
-        with contextlib.closing(Outbox(settings.audit)) as outbox:
+        with contextlib.closing(Outbox(settings.audit, durable=durable)) as outbox:
             yield publishing.Publisher(outbox=outbox, records=_Archive(records), on_backlog=on_backlog)
     finally:
         await records.close()

@@ -77,7 +77,7 @@ def tool_trail(settings: Settings, *, shared: bool) -> Iterator[ports.Trail]:
 
 def _first_free(settings: Settings) -> Trail:
     for number in range(1, AT_ONCE):
-        with contextlib.suppress(errors.ConfigurationError):
+        with contextlib.suppress(errors.InUseError):
             return Trail.open(settings.mcp_audit / f"stdio-{number}", now=now, limit=settings.audit_file_bytes, patience=timedelta(0))
     # What is wrong is told by the last.
     return Trail.open(settings.mcp_audit / f"stdio-{AT_ONCE}", now=now, limit=settings.audit_file_bytes, patience=timedelta(0))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -157,6 +158,96 @@ def test_torn_end_is_left_until_it_is_whole(tmp_path: Path) -> None:
     assert records.ids() == [trails.an_event(1).id, trails.an_event(2).id]
 
 
+def test_line_that_is_not_durable_yet_waits_and_may_be_taken_back(tmp_path: Path) -> None:
+    """As when the disk takes a line and then says that it did not."""
+    trails.write(tmp_path, trails.an_event(1), trails.an_event(2), limit=1_000_000)
+    path = tmp_path / "workflow_events.jsonl"
+    before = path.stat().st_size
+    trails.write(tmp_path, trails.an_event(3), limit=1_000_000)
+    records, durable = FakeRecords(), 3  # with the line that begins the file
+
+    async def main() -> None:
+        outbox = Outbox(tmp_path, durable=lambda: durable)
+        publisher = publishing.Publisher(outbox=outbox, records=records)
+
+        async def publish() -> None:
+            while await publisher.publish():
+                pass
+
+        await publish()
+        assert records.ids() == [trails.an_event(number).id for number in (1, 2)]
+        assert await outbox.backlog() == 0
+        with path.open("rb+") as file:
+            file.truncate(before)
+        await publish()
+        nonlocal durable
+        await asyncio.to_thread(trails.write, tmp_path, trails.an_event(4), trails.an_event(5), limit=1_000_000)
+        durable = 5
+        await publish()
+        outbox.close()
+
+    asyncio.run(main())
+    assert records.ids() == [trails.an_event(number).id for number in (1, 2, 4, 5)]
+
+
+@pytest.mark.parametrize("change", ["shorter", "another file"])
+def test_file_that_is_put_back_while_it_is_read_is_read_anew(tmp_path: Path, change: str) -> None:
+    records = FakeRecords()
+    path = tmp_path / "workflow_events.jsonl"
+
+    async def main() -> None:
+        outbox = Outbox(tmp_path)
+        publisher = publishing.Publisher(outbox=outbox, records=records)
+        await asyncio.to_thread(trails.write, tmp_path, trails.an_event(1), limit=1_000_000)
+        begun = path.read_bytes()
+        await asyncio.to_thread(trails.write, tmp_path, trails.an_event(2), trails.an_event(3), limit=1_000_000)
+        await publisher.publish()
+        if change == "another file":
+            path.unlink()
+        path.write_bytes(begun)
+        with capture_logs() as logged:
+            await asyncio.to_thread(trails.write, tmp_path, *(trails.an_event(number) for number in range(4, 9)), limit=1_000_000)
+            while await publisher.publish():
+                pass
+        outbox.close()
+        assert change == "shorter" or any("another one than it was" in one["event"] for one in logged)
+
+    asyncio.run(main())
+    # What now has the numbers of what was published is another trail; at the next start all of it is published.
+    publish_all(tmp_path, records)
+    assert set(records.ids()) == {trails.an_event(number).id for number in range(1, 9)}
+
+
+@pytest.mark.parametrize("forged", [b'"seq":4', b'"seq":900000'])
+def test_line_that_was_changed_is_not_published_and_hides_no_other(tmp_path: Path, forged: bytes) -> None:
+    trails.write(tmp_path, *(trails.an_event(number) for number in range(1, 7)), limit=1_000_000)
+    path = tmp_path / "workflow_events.jsonl"
+    lines = path.read_bytes().split(b"\n")
+    lines[3] = lines[3].replace(b'"seq":4', forged).replace(b"number 3", b"nothing")
+    path.write_bytes(b"\n".join(lines))
+    records = FakeRecords()
+    with capture_logs() as logged:
+        publish_all(tmp_path, records)
+        trails.write(tmp_path, trails.an_event(7), limit=1_000_000)
+        left = publish_all(tmp_path, records)
+    assert records.ids() == [trails.an_event(number).id for number in (1, 2, 4, 5, 6, 7)]
+    assert left[-1] == 0
+    assert any("was changed and is not published" in one["event"] for one in logged)
+
+
+def test_cursor_of_another_trail_publishes_all(tmp_path: Path) -> None:
+    records = FakeRecords()
+    trails.write(tmp_path, *(trails.an_event(number) for number in range(9)))
+    publish_all(tmp_path, records)
+    for file in tmp_path.glob("*.jsonl"):
+        file.unlink()
+    trails.write(tmp_path, *(trails.an_event(number) for number in range(20, 40)))
+    with capture_logs() as logged:
+        publish_all(tmp_path, records)
+    assert len(records.ids()) == 29
+    assert any("cannot be told" in one["event"] for one in logged)
+
+
 class MemoryOutbox:
     """The same contract without a disk, so that time can be told to pass."""
 
@@ -183,8 +274,8 @@ class MemoryOutbox:
     async def done(self, seq: int) -> None:
         self.published = seq
 
-    async def set_aside(self, record: Record, why: str) -> None:
-        self.aside.append(record.id)
+    async def set_aside(self, what: Mapping[str, Any], why: str) -> None:
+        self.aside.append(what["id"] if "id" in what else what["line"]["id"])
 
     async def backlog(self) -> int:
         return len(self.lines) - self.published
@@ -226,11 +317,12 @@ def test_refusal_of_everything_sets_nothing_aside(error: Exception) -> None:
     assert (outbox.aside, outbox.published) == ([], 25)
 
 
-def test_line_without_a_form_is_passed_over_and_does_not_block() -> None:
+@pytest.mark.parametrize("wrong", [{"kind": "Claimed", "data": {}}, {"at": "99999-13-01"}, {"kind": ["Gated"]}], ids=repr)
+def test_line_without_a_form_is_set_aside_and_does_not_block(wrong: dict[str, object]) -> None:
     outbox, records = MemoryOutbox(5), FakeRecords()
-    outbox.lines[2] = {**outbox.lines[2], "kind": "Claimed", "data": {}}
+    outbox.lines[2] = {**outbox.lines[2], **wrong}
     run(FakeClock(), outbox, records, seconds=3)
-    assert outbox.published == 5
+    assert (outbox.published, outbox.aside) == (5, [outbox.lines[2]["id"]])
     assert len(records.ids()) == 4
 
 

@@ -52,6 +52,13 @@ def test_missing_rights_are_all_named_and_the_operator_exits(cluster: ControlPla
     assert "Traceback" not in said
 
 
+def test_administrator_is_not_the_operator(cluster: ControlPlane, store: Path, tmp_path: Path) -> None:
+    code, said = _run(kubeconfig=cluster.kubeconfig("admin"), store=store, log=tmp_path / "log")
+    assert code == 1
+    assert "the credentials of admin" in said
+    assert "kubectl create token governor-operator -n governor-system" in said
+
+
 def test_unreachable_cluster_is_named_and_the_operator_exits(cluster: ControlPlane, store: Path, tmp_path: Path) -> None:
     config = tmp_path / "nobody"
     config.write_text(cluster.kubeconfig("operator").read_text().replace(cluster.url, f"https://127.0.0.1:{free_port()}"))

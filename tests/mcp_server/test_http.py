@@ -138,14 +138,14 @@ class TestWhoIsLetIn:
         keys.router.add_get("/keys", none)
         async with TestServer(keys) as server:
             given = {"jwks_uri": str(server.make_url("/keys")), "jwt_issuer": "https://id.example", "jwt_audience": "governor"}
-            known = http.auth(serving.Serving.model_validate({"address": "0.0.0.0:8000", **given}))
+            known = http.auth(serving.Serving.model_validate({"address": "0.0.0.0:8000", **given}), None)
             assert isinstance(known, JWTVerifier)
             assert (known.issuer, known.audience) == ("https://id.example", "governor")
 
     def test_without_tokens_only_this_machine(self) -> None:
-        assert http.auth(serving.Serving()) is None
+        assert http.auth(serving.Serving(), None) is None
         with pytest.raises(errors.ConfigurationError, match=r"serves loopback only, and 0\.0\.0\.0:8000 is not"):
-            http.auth(serving.Serving(address="0.0.0.0:8000"))
+            http.auth(serving.Serving(address="0.0.0.0:8000"), None)
 
     def test_that_is_said_at_the_command_line(self, store: Path) -> None:
         command = [sys.executable, "-m", "safety_governor.cli.main", "mcp", "--transport", "http", "--address", "0.0.0.0:8000"]
@@ -184,6 +184,9 @@ class TestGuards:
             told = [process.call("query_live_logs", service="checkout")["status"] for _ in range(5)]
             assert told[3:] == ["unavailable", "unavailable"]
             assert "more than 3 times a minute" in process.call("query_live_logs", service="checkout")["reason"]
+            listed = [process.ask(LIST).json() for _ in range(4)]
+            assert ["result" in one for one in listed] == [True, True, True, False]
+            assert "more than 3 times a minute" in listed[-1]["error"]["message"]
 
 
 class TestBeside:
@@ -196,8 +199,16 @@ class TestBeside:
     def test_store_that_cannot_be_read_is_not_ready_and_unavailable(self, tmp_path: Path) -> None:
         with ToolProcess(tmp_path / "none.db", tmp_path) as process:
             told = httpx.get(f"{process.url}/readyz")
-            assert (told.status_code, "unknown, not empty" in told.text) == (503, True)
+            assert (told.status_code, told.text) == (503, "not ready; the log of the server says why")
+            assert "unknown, not empty" in process.log
             assert process.call("search_runbooks", query="x", service="checkout")["status"] == "unavailable"
+
+    def test_not_ready_while_nobody_can_be_let_in(self, store: Path, tmp_path: Path) -> None:
+        with ToolProcess(store, tmp_path) as process:
+            line = process.tokens.read_text()
+            process.tokens.write_text(line + "one too many")
+            assert httpx.get(f"{process.url}/readyz").status_code == 503
+            assert "the tokens in" in process.log
 
     def test_every_call_is_in_the_trail_with_caller_and_run(self, served: ToolProcess) -> None:
         headers = {"X-Governor-Run": f"run-{time.monotonic_ns()}"}

@@ -18,7 +18,7 @@ def test_no_two_tokens_are_the_same() -> None:
     assert len({tokens.new("kibana")[0] for _ in range(100)}) == 100
 
 
-@pytest.mark.parametrize("name", ["", " ", "a b", "-a", "ü", "a" * 64, "a\nb"])
+@pytest.mark.parametrize("name", ["stdio", "anybody", "", " ", "a b", "-a", "ü", "a" * 64, "a\nb"])
 def test_what_cannot_be_a_name_is_refused(name: str) -> None:
     with pytest.raises(errors.ConfigurationError, match="cannot be the name of a token"):
         tokens.new(name)
@@ -80,8 +80,10 @@ class TestFile:
         else:
             path.write_text(broken)
         assert await known.verify_token(token) is None
+        assert "cannot be used: " in await known.doubt()
         path.write_text(f"{line}\n")
         assert await known.verify_token(token) is not None
+        assert await known.doubt() == ""
 
     def test_that_is_missing_is_said_at_the_start_with_the_way_out(self, tmp_path: Path) -> None:
         with pytest.raises(errors.ConfigurationError, match=r"No such file or directory; write lines for it with .*--new-token"):

@@ -16,7 +16,7 @@ import aiohttp
 import yaml
 from aiohttp import web
 
-_UNCOUNTED = ("/leases", "/events", "/selfsubjectaccessreviews")
+_UNCOUNTED = ("/leases", "/events", "/selfsubjectaccessreviews", "/selfsubjectreviews")
 _NOT_FORWARDED = {"host", "content-length", "transfer-encoding", "connection"}
 
 

@@ -28,3 +28,4 @@ def test_play_says_how_to_be_everybody_and_ends_at_ctrl_c(servers: None) -> None
     assert not kubeconfig.exists()
     for person in ("alice", "bob", "carol", "dave", "eve"):
         assert f"kubectl --kubeconfig {kubeconfig.with_name(person)}.yaml" in said
+    assert f"KUBECONFIG={kubeconfig.with_name('operator')}.yaml safety-governor operator" in said

@@ -14,5 +14,8 @@ REMEDIATION_POLICY_KIND = "RemediationPolicy"
 FIELD_MANAGER = "safety-governor"
 """Under this name our writes stand in managedFields."""
 
+OPERATOR = "governor-operator"
+"""The ServiceAccount that the operator is; the admission policies let nobody else write what was decided."""
+
 EXECUTOR = "governor-executor"
 """The ServiceAccount that acts on workloads, one in each namespace that has opted in; the operator impersonates it."""

@@ -18,7 +18,8 @@ GovernorError
     │   └── InvalidStatusError
     ├── AutomationRefusedError
     └── ConfigurationError
-        └── NoTrailError
+        ├── NoTrailError
+        └── InUseError
 
 A text says what happened, what it means for the incident and what to do next.
 """
@@ -115,3 +116,7 @@ class ConfigurationError(TerminalError):
 
 class NoTrailError(ConfigurationError):
     """There is no audit trail where one was looked for; that says nothing about whether there was one."""
+
+
+class InUseError(ConfigurationError):
+    """What it was told to use another process is using."""

@@ -19,6 +19,9 @@ RECENT = timedelta(hours=48)
 REMEMBERED = 1024
 """So many judgements are remembered until they are told; there are never more than a few under way."""
 
+MET = 10_000
+"""So many incidents are known to be told up to now; one that is deleted never says so, and of one forgotten all is told again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -70,7 +73,7 @@ class Chronicler:
         self._trail = trail
         self._clock = clock
         self._judgements = judgements or Judgements()
-        self._met: set[str] = set()
+        self._met: OrderedDict[str, None] = OrderedDict()
 
     async def tell(self, incident: v1alpha1.Incident, status: v1alpha1.IncidentStatus) -> v1alpha1.IncidentStatus:
         """The status with the place of the last line in it. Where the trail cannot be written, the status as it is: people still see it."""
@@ -85,10 +88,11 @@ class Chronicler:
         if position is None:
             return status
         # From now on only news are told; before, what a process that ended might have left out was told as well.
-        if status.phase in lifecycle.TERMINAL:
-            self._met.discard(incident.metadata.uid)
-        else:
-            self._met.add(incident.metadata.uid)
+        self._met.pop(incident.metadata.uid, None)
+        if status.phase not in lifecycle.TERMINAL:
+            self._met[incident.metadata.uid] = None
+        if len(self._met) > MET:
+            self._met.popitem(last=False)
         return status.model_copy(update={"audit": records.AuditAnchor(seq=position.seq, hash=position.hash)})
 
     async def catch_up(self, incident: v1alpha1.Incident) -> None:

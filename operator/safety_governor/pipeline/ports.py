@@ -154,8 +154,8 @@ class Outbox(Protocol):
     async def done(self, seq: int) -> None:
         """Everything up to this line is published; durable when it returns. Raises RetryableError."""
 
-    async def set_aside(self, record: Record, why: str) -> None:
-        """A record that the store refuses for good is kept for people; durable when it returns. Raises RetryableError."""
+    async def set_aside(self, what: Mapping[str, Any], why: str) -> None:
+        """What cannot be published is kept for people; durable when it returns. Raises RetryableError."""
 
     async def backlog(self) -> int:
         """How many lines are not published yet. Raises RetryableError."""

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
-from pydantic import ValidationError
 
 from safety_governor.domain import errors
 from safety_governor.domain.audit import documents
@@ -71,7 +70,7 @@ class Publisher:
             return 0
         found: list[Record] = []
         for line in lines:
-            found += self._of(line)
+            found += await self._of(line)
         await self._write(found)
         await self._outbox.done(int(lines[-1]["seq"]))
         await self._count()
@@ -88,14 +87,14 @@ class Publisher:
             if one.id in refused:
                 why = refused[one.id]
                 _log.error("the store refuses a record for good; it is set aside, the others go on", index=one.index, id=one.id, why=why)
-                await self._outbox.set_aside(one, why)
+                await self._outbox.set_aside({"index": one.index, "id": one.id, "document": one.document}, why)
 
-    def _of(self, line: Mapping[str, Any]) -> Sequence[Record]:
+    async def _of(self, line: Mapping[str, Any]) -> Sequence[Record]:
         try:
             return documents.records_of(line)
-        except (ValidationError, KeyError, TypeError, AttributeError) as error:
-            # It is in the trail, where nothing is lost; what it says cannot be put into the form of the index.
-            _log.error("a line of the audit trail has no form to be published in; it is passed over", seq=line.get("seq"), error=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one line, the others go on
+            _log.error("a line of the audit trail has no form to be published in; it is set aside", seq=line.get("seq"), error=str(error))
+            await self._outbox.set_aside({"line": line}, f"it has no form to be published in ({type(error).__name__})")
             return ()
 
     async def _count(self) -> None:

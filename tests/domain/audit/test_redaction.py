@@ -1,5 +1,7 @@
 """Secrets never reach the trail, and what is no secret stays as it is."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,10 +34,24 @@ SECRETS = [
     ("https://user:pa55w0rd@example.org/x", "pa55w0rd"),
     ("-----BEGIN RSA PRIVATE KEY-----\nMIIEow\n-----END RSA PRIVATE KEY-----", "MIIEow"),
     ("-----BEGIN PRIVATE KEY-----\nMIIEow (cut off", "MIIEow"),
+    ("password=ab,cdefgh", "cdefgh"),
+    ("password=abc", "abc"),
+    ("pwd: xyz, user: bob", "xyz"),
+    ('password = "two words"', "words"),
+    ("passphrase: correct horse battery staple", "horse"),
+    ('{"passphrase": "correct horse", "user": "bob"}', "horse"),
+    ("called with sgm_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG", "abcdefghij"),
+    ("my.very-long_name.token=abcdefgh", "abcdefgh"),
+    ('secret="unclosed value', "unclosed"),
 ]
 
 HARMLESS = [
     "the token has expired",
+    "token: is too old",
+    "the password: missing, as before",
+    "tokens: 1500",
+    "used max_tokens=4096",
+    '{"passphrase": "unknown", "user": "bob"}',
     "password: missing",
     "secret: unknown",
     "sha256:" + "a" * 64,
@@ -64,6 +80,63 @@ def test_a_field_named_like_a_secret_holds_none_at_any_depth() -> None:
     assert redaction.without_secrets({"data": [{"apiKey": "0123", "password": "hunter2", "count": 3, "token": ""}]}) == {
         "data": [{"apiKey": "[redacted]", "password": "[redacted]", "count": 3, "token": ""}]
     }
+
+
+def test_lists_numbers_and_objects_under_such_a_name_are_hidden_as_well() -> None:
+    found = redaction.without_secrets(
+        {"secrets": ["a", 7, {"user": "bob"}], "password": 1234, "tokens": 512, "credentials": None, "secret": False}
+    )
+    assert found == {
+        "secrets": ["[redacted]", "[redacted]", {"user": "[redacted]"}],
+        "password": "[redacted]",
+        "tokens": 512,
+        "credentials": None,
+        "secret": False,
+    }
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "a.",
+        "a-",
+        "token",
+        "token:",
+        "token=",
+        "token='",
+        'token="',
+        "://",
+        "://a:",
+        "-eyJ",
+        "eyJaaaaaaaa.",
+        "bearer ",
+        "passphrase:",
+        "-----BEGIN ",
+    ],
+)
+def test_time_grows_with_the_text(piece: str) -> None:
+    def seconds(length: int) -> float:
+        text = (piece * (length // len(piece) + 1))[:length]
+        best = float("inf")
+        for _ in range(3):
+            start = time.process_time()
+            redaction.redacted(text)
+            best = min(best, time.process_time() - start)
+        return best
+
+    # Sixteen times the text would take 256 times as long.
+    assert seconds(320_000) < 80 * max(seconds(20_000), 0.001)
+
+
+@given(
+    st.lists(
+        st.sampled_from(["password", "token", "=", ": ", '"', "'", "abc", ",", "x y", "passphrase", "\n", "[redacted]", "://", "@"]),
+        max_size=12,
+    )
+)
+def test_redacting_twice_changes_nothing_where_there_is_much_of_it(parts: list[str]) -> None:
+    once = redaction.redacted("".join(parts))
+    assert redaction.redacted(once) == once
 
 
 @given(st.text(max_size=300))

@@ -77,6 +77,10 @@ class LateRecords:
         """How many events wait to be written."""
         return self._trail.backlog if self._trail is not None else 0
 
+    def durable(self) -> int:
+        """The number of the last line of workflow_events that is durable; 0 before the trail is open."""
+        return self._trail.durable() if self._trail is not None else 0
+
     def _last(self) -> Position | None:
         return self._journal.last if self._journal is not None else None
 

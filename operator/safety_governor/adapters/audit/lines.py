@@ -36,6 +36,10 @@ class UnusableError(Exception):
     """Why the file cannot be used, where the operating system had no objection."""
 
 
+class InUseError(UnusableError):
+    """Another process has the file."""
+
+
 class Lines:
     """The lines of one file. All that is ever written goes through `append`.
 
@@ -197,7 +201,7 @@ def _locked(path: Path, *, patience: float) -> int:
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 os.close(file)
-                raise UnusableError("another process has it; wait until that has ended, or give each operator files of its own") from None
+                raise InUseError("another process has it; wait until that has ended, or give each operator files of its own") from None
         except OSError:
             os.close(file)
             raise

@@ -1,9 +1,13 @@
-"""What of a trail has not been published yet: the trail itself, and a file that says how far it was."""
+"""What of a trail has not been published yet: the trail itself, and a file that says how far it was.
+
+The trail may be written, taken back, rotated or replaced while it is read, so only what is durable is read, and whenever the file is
+not the one it was, reading begins anew where publishing was. Publishing again changes nothing, and leaving out would.
+"""
 
 import asyncio
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,7 +16,6 @@ import structlog
 from safety_governor.adapters.audit import lines, naming
 from safety_governor.domain import errors
 from safety_governor.domain.audit import chain
-from safety_governor.domain.audit.documents import Record
 from safety_governor.domain.audit.events import Stream
 
 CURSOR = "published.json"
@@ -24,9 +27,11 @@ _log = structlog.get_logger()
 class Outbox:
     """Reads workflow_events behind a durable cursor. One task uses it."""
 
-    def __init__(self, folder: Path, *, stream: Stream = Stream.WORKFLOW_EVENTS) -> None:
+    def __init__(self, folder: Path, *, stream: Stream = Stream.WORKFLOW_EVENTS, durable: Callable[[], int | None] = lambda: None) -> None:
+        """`durable` tells the number of the last line that will not be taken back; None: all that are there."""
         self._folder = folder
         self._stream = stream
+        self._durable = durable
         self._published: int | None = None
         self._reader: _Reader | None = None
         self._read: list[Mapping[str, Any]] = []
@@ -39,9 +44,9 @@ class Outbox:
         """Durable when it returns."""
         await asyncio.to_thread(self._guarded, lambda: self._done(seq))
 
-    async def set_aside(self, record: Record, why: str) -> None:
+    async def set_aside(self, what: Mapping[str, Any], why: str) -> None:
         """Durable when it returns."""
-        await asyncio.to_thread(self._guarded, lambda: self._set_aside(record, why))
+        await asyncio.to_thread(self._guarded, lambda: self._set_aside(what, why))
 
     async def backlog(self) -> int:
         """From the number of the last line; without reading what is in between."""
@@ -66,27 +71,35 @@ class Outbox:
             ) from error
 
     def _next(self, limit: int) -> list[Mapping[str, Any]]:
+        durable = self._durable()
+        if self._reader is not None and self._reader.is_lost():
+            self._begin_anew()
         if self._published is None:
             self._published = self._load()
         if self._reader is None:
             self._reader, self._read = _Reader(self._folder, self._stream, after=self._published), []
-        while len(self._read) < limit:
-            raw = self._reader.next()
-            if raw is None:
+        while len(self._read) < limit and (line := self._reader.next()) is not None:
+            if durable is not None and line.seq > durable:
+                self._reader.back()
                 break
-            try:
-                line = chain.read(raw)
-            except chain.NotALineError:
-                continue
             if line.seq > self._published and line.fields.get("stream") == self._stream:
                 self._read.append(line.fields)
+        if self._reader.met_a_break() and self._load() != self._published:
+            self._begin_anew()
+            return self._next(limit)
         return self._read[:limit]
+
+    def _begin_anew(self) -> None:
+        _log.warning("the audit trail is another one than it was; it is read again from where publishing is")
+        self.close()
+        self._published, self._read = None, []
 
     def _done(self, seq: int) -> None:
         path = self._folder / CURSOR
         new = path.with_suffix(".new")
+        own = next((line["hash"] for line in self._read if line["seq"] == seq), "")
         with new.open("wb") as file:
-            file.write(json.dumps({"v": 1, "stream": self._stream, "seq": seq}).encode() + b"\n")
+            file.write(json.dumps({"v": 1, "stream": self._stream, "seq": seq, "hash": own}).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
@@ -97,31 +110,39 @@ class Outbox:
     def _load(self) -> int:
         path = self._folder / CURSOR
         try:
-            seq = json.loads(path.read_bytes())["seq"]
+            noted = json.loads(path.read_bytes())
+            seq, own = noted["seq"], noted["hash"]
         except FileNotFoundError:
             return 0
         except (ValueError, KeyError, TypeError):
-            seq = None
-        last = self._last()
-        if not isinstance(seq, int) or seq < 0 or seq > last:
-            # The same ids again change nothing; leaving something out would.
-            _log.warning(
-                "how far the audit trail was published cannot be told; all of it is published again", path=str(path), seq=seq, last=last
-            )
+            seq, own = None, None
+        if not isinstance(seq, int) or not self._holds(seq, own):
+            _log.warning("how far this audit trail was published cannot be told; all of it is published again", path=str(path), seq=seq)
             return 0
         return seq
 
-    def _set_aside(self, record: Record, why: str) -> None:
-        path = self._folder / SET_ASIDE
-        with path.open("ab") as file:
-            file.write(json.dumps({"index": record.index, "id": record.id, "why": why, "document": record.document}).encode() + b"\n")
+    def _holds(self, seq: int, own: object) -> bool:
+        """Whether that line is in the trail; in another one, which was put in its place, it has another hash."""
+        reader = _Reader(self._folder, self._stream, after=seq - 1)
+        try:
+            while (line := reader.next()) is not None and line.seq <= seq:
+                if (line.seq, line.hash) == (seq, own):
+                    return True
+            return False
+        finally:
+            reader.close()
+
+    def _set_aside(self, what: Mapping[str, Any], why: str) -> None:
+        with (self._folder / SET_ASIDE).open("ab") as file:
+            file.write(json.dumps({**what, "why": why}).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
 
     def _backlog(self) -> int:
         if self._published is None:
             self._published = self._load()
-        return max(self._last() - self._published, 0)
+        durable = self._durable()
+        return max((self._last() if durable is None else durable) - self._published, 0)
 
     def _last(self) -> int:
         for path in reversed(naming.files(self._folder, self._stream)):
@@ -135,7 +156,7 @@ class Outbox:
 
 
 class _Reader:
-    """Whole lines, over all files, from the one on in which the first wanted line is."""
+    """Whole lines that nobody has changed, over all files, from the one on in which the first wanted line is."""
 
     def __init__(self, folder: Path, stream: Stream, *, after: int) -> None:
         self._folder = folder
@@ -143,13 +164,62 @@ class _Reader:
         self._after = after
         self._file: BinaryIO | None = None
         self._number = 0
+        self._at = 0
+        """Where the last line begins."""
+        self._before: str | None = None
+        """The hash of the last line."""
+        self._is_broken = False
 
-    def next(self) -> bytes | None:
-        """The next line without its end; None while there is none."""
+    def met_a_break(self) -> bool:
+        """Whether, since this was asked last, a line did not follow from the one before."""
+        was_broken, self._is_broken = self._is_broken, False
+        return was_broken
+
+    def next(self) -> chain.Line | None:
+        """The next line; None while there is none."""
+        while (raw := self._next_whole()) is not None:
+            try:
+                line = chain.read(raw)
+            except chain.NotALineError as error:
+                _log.error("a line of the audit trail cannot be read and is not published; audit verify tells more", why=str(error))
+                self._is_broken = True
+                continue
+            self._is_broken |= self._before not in (None, line.prev, line.hash)
+            self._before = line.hash
+            if line.intact:
+                return line
+            _log.error("a line of the audit trail was changed and is not published; audit verify tells more", seq=line.seq)
+        return None
+
+    def back(self) -> None:
+        """Read the last line once more, as it will be then."""
+        if self._file is not None:
+            # With a buffer of its own: what is in this one may be taken back.
+            again = os.fdopen(os.dup(self._file.fileno()), "rb")
+            self._file.close()
+            self._file = again
+            self._file.seek(self._at)
+
+    def is_lost(self) -> bool:
+        """Whether the file that is read is not, or not wholly, where it was."""
+        if self._file is None:
+            return False
+        path, open_now = self._numbered().get(self._number), os.fstat(self._file.fileno())
+        try:
+            return path is None or not os.path.samestat(path.stat(), open_now) or open_now.st_size < self._file.tell()
+        except FileNotFoundError:
+            return True
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            self._file.close()
+        self._file = None
+
+    def _next_whole(self) -> bytes | None:
         while True:
             if self._file is None and not self._open(self._first()):
                 return None
-            assert self._file is not None  # noqa: S101 - it has just been opened
             if (line := self._whole_line()) is not None:
                 return line
             # A full file goes on in the next one. What was written to it before it got its number is read first.
@@ -161,19 +231,14 @@ class _Reader:
             if not self._open(following):
                 return None
 
-    def close(self) -> None:
-        """Let go of the file."""
-        if self._file is not None:
-            self._file.close()
-        self._file = None
-
     def _whole_line(self) -> bytes | None:
-        assert self._file is not None  # noqa: S101
-        at = self._file.tell()
+        assert self._file is not None, "it was opened"  # noqa: S101
+        self._at = self._file.tell()
         line = self._file.readline()
         if line.endswith(b"\n"):
             return line[:-1]
-        self._file.seek(at)
+        if line:
+            self.back()
         return None
 
     def _open(self, number: int) -> bool:

@@ -75,7 +75,8 @@ class Trail:
         except (OSError, lines.UnusableError) as error:
             trail.close()
             advice = lines.remedy(error, "Set GOVERNOR_AUDIT to a folder on a volume that outlives the process.")
-            raise errors.ConfigurationError(
+            kind = errors.InUseError if isinstance(error, lines.InUseError) else errors.ConfigurationError
+            raise kind(
                 f"the audit trail in {folder} cannot be used: {lines.reason(error)}; without it nothing may be executed. {advice}"
             ) from error
         return trail
@@ -104,6 +105,11 @@ class Trail:
         content = events.TornLineRepaired(file=path.name, bytes=len(torn), digest=chain.sha256(torn))
         at = self._now()
         self._keep([events.happened(content, at=at, once=(path.name, content.digest, at.isoformat()))])
+
+    def durable(self) -> int:
+        """The number of the last durable line of workflow_events; 0 when there is none."""
+        last = self._streams[Stream.WORKFLOW_EVENTS].last
+        return last.seq if last is not None else 0
 
     @property
     def backlog(self) -> int:

@@ -49,7 +49,7 @@ def connect(settings: elastic.Elasticsearch) -> AsyncElasticsearch:
     if key is not None:
         options.pop("basic_auth", None)
         options["api_key"] = key
-    if settings.cloud_id is not None or any(one.scheme == "https" for one in settings.addresses):
+    if settings.ca_file is not None or settings.cloud_id is not None or any(one.scheme == "https" for one in settings.addresses):
         options["ssl_context"] = _trust(settings.ca_file)
     try:
         return AsyncElasticsearch(**options)

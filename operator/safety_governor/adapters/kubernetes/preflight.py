@@ -79,6 +79,20 @@ async def check(api: Api, *, lease_namespace: str) -> None:
             "impersonation (Kubernetes 1.36 or newer does, unless it is switched off): kubectl apply -f crds/older-servers/impersonation.yaml "
             "and start the operator again"
         )
+    await _check_identity(api, namespace=lease_namespace)
+
+
+async def _check_identity(api: Api, *, namespace: str) -> None:
+    """Rights are not enough: an administrator has all of them, and is refused by the policies at the first write."""
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    answer = await api.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
+    own, expected = answer["status"]["userInfo"].get("username", ""), f"system:serviceaccount:{namespace}:{group.OPERATOR}"
+    if own != expected:
+        raise errors.ConfigurationError(
+            f"the operator was given the credentials of {own or 'nobody'}, and the API server lets only {expected} write what is decided. "
+            f"Run it in a pod of that ServiceAccount, or with a kubeconfig that holds its token (kubectl create token {group.OPERATOR} "
+            f"-n {namespace})"
+        )
 
 
 async def _check_resources(api: Api) -> None:

@@ -6,7 +6,8 @@ from pydantic import JsonValue
 
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("private key", re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)),
-    ("token", re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*")),  # JWT
+    ("token", re.compile(r"\beyJ[A-Za-z0-9_-]{8,2048}\.[A-Za-z0-9_-]{8,8192}\.[A-Za-z0-9_-]*")),  # JWT
+    ("token", re.compile(r"\bsgm_[A-Za-z0-9_-]{20,}")),  # our own
     ("token", re.compile(r"\bxox[abeoprs]-[A-Za-z0-9-]{8,}|\bxapp-[A-Za-z0-9-]{8,}")),  # Slack
     ("token", re.compile(r"\b(?:gh[opsur]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{16,})")),
     ("key", re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")),  # AWS
@@ -15,12 +16,18 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("key", re.compile(r"\b[sr]k_(?:live|test)_[A-Za-z0-9]{16,}")),
 )
 _SCHEME = re.compile(r"\b(bearer|basic|apikey)(\s+)(?!\[redacted)([A-Za-z0-9._~+/=-]{12,})", re.IGNORECASE)
-_IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)([^\s/@]+)(@)", re.IGNORECASE)
+_IN_URL = re.compile(r"(://[^\s/:@]*:)([^\s/@]+)(@)")
+_NAME = r"""(?:passw(?:or)?d|passcode|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)s?"""
+_QUOTED = r""""[^"\n]+"|'[^'\n]+'"""
 _NAMED = re.compile(
-    r"""\b([\w.-]*(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|client[_-]?secret|credential)s?)"""
-    r"""(["']?\s*(?:=|:(?!//))\s*["']?)(?!\[redacted)([^\s"',;&<>]{4,})""",
+    # What stands before the name belongs to it as well; it is not looked at, as that would take long for some texts.
+    rf"""({_NAME}["']?\s*(?:=|:(?!//))\s*)(?!["']?\[redacted)({_QUOTED}|["']?[^\s"';&<>]+)""",
     re.IGNORECASE,
 )
+_PHRASE = re.compile(rf"""(passphrase["']?\s*[=:]\s*)(?!["']?\[redacted)({_QUOTED}|[^\n]+)""", re.IGNORECASE)
+_SECRET_FIELD = re.compile(rf"(?:{_NAME}|passphrase)$", re.IGNORECASE)
+_SHORTEST = 4
+"""A shorter word after a colon, with more after it, is prose."""
 _NOT_SECRET = re.compile(r"^(?:true|false|null|none|unknown|missing|expired|invalid|required|sha256:[a-f0-9]{64}.*|\*+)$", re.IGNORECASE)
 
 
@@ -30,11 +37,29 @@ def redacted(text: str) -> str:
         text = pattern.sub(f"[redacted {what}]", text)
     text = _IN_URL.sub(r"\1[redacted password]\3", text)
     text = _SCHEME.sub(lambda found: f"{found[1]}{found[2]}[redacted token]", text)
+    text = _PHRASE.sub(_phrase, text)
     return _NAMED.sub(_named, text)
 
 
+def _phrase(found: re.Match[str]) -> str:
+    return found[0] if _NOT_SECRET.match(found[2].strip("\"' ")) else f"{found[1]}[redacted]"
+
+
 def _named(found: re.Match[str]) -> str:
-    return found[0] if _NOT_SECRET.match(found[3]) else f"{found[1]}{found[2]}[redacted]"
+    given = found[2]
+    quote = given[0] if given[0] in "\"'" else ""
+    core = given.strip(quote) if quote else given.rstrip(",.)}]")
+    counts = core.isdigit() and found[1].rstrip("\"'=: \t").lower().endswith("tokens")
+    if not core or counts or _NOT_SECRET.match(core) or _is_prose(found, core):
+        return found[0]
+    closing = quote if given.endswith(quote) else ""
+    return f"{found[1]}{quote}[redacted]{closing if quote else given[len(core) :]}"
+
+
+def _is_prose(found: re.Match[str], core: str) -> bool:
+    """As in `token: is too old`."""
+    after = found.string[found.end() : found.end() + 1]
+    return len(core) < _SHORTEST and ":" in found[1] and found[2][0] not in "\"'" and found[2] == core and after == " "
 
 
 def without_secrets(content: JsonValue) -> JsonValue:
@@ -51,6 +76,16 @@ def without_secrets(content: JsonValue) -> JsonValue:
 
 def _field(name: str, part: JsonValue) -> JsonValue:
     """A field whose own name says that it holds a secret holds none in the trail."""
-    if isinstance(part, str) and part and _NAMED.fullmatch(f"{name}=xxxx") and not _NOT_SECRET.match(part):
-        return "[redacted]"
-    return without_secrets(part)
+    if not _SECRET_FIELD.search(name):
+        return without_secrets(part)
+    return part if isinstance(part, int) and name.lower().endswith("tokens") else _hidden(part)
+
+
+def _hidden(part: JsonValue) -> JsonValue:
+    if isinstance(part, dict):
+        return {redacted(name): _hidden(one) for name, one in part.items()}
+    if isinstance(part, list):
+        return [_hidden(one) for one in part]
+    if part is None or isinstance(part, bool) or (isinstance(part, str) and (not part or _NOT_SECRET.match(part))):
+        return part
+    return "[redacted]"
