@@ -88,16 +88,16 @@ SETTINGS: dict[str, tuple[dict[str, str], str]] = {
     ),
     "a coverage that is looser": (
         {"GOVERNOR_GATE__COVERAGE": "0.1"},
-        "GOVERNOR_GATE__COVERAGE: Input should be greater than or equal to 0.34",
+        "GOVERNOR_GATE__COVERAGE: should be greater than or equal to 0.34",
     ),
     "a threshold that is no number": (
         {"GOVERNOR_GATE__CONTRADICTIONS": "two"},
-        "GOVERNOR_GATE__CONTRADICTIONS: Input should be a valid integer",
+        "GOVERNOR_GATE__CONTRADICTIONS: is not a whole number",
     ),
     "a threshold that does not exist": ({"GOVERNOR_GATE__COVERGE": "1"}, "GOVERNOR_GATE__COVERGE: Extra inputs are not permitted"),
     "an expiry of hours": ({"GOVERNOR_APPROVAL_EXPIRY": "PT2H"}, "GOVERNOR_APPROVAL_EXPIRY: should be less than or equal to"),
-    "a Lease of a second": ({"GOVERNOR_LEASE_DURATION": "PT1S"}, "GOVERNOR_LEASE_DURATION: Input should be greater than or equal to"),
-    "a log format that is none": ({"GOVERNOR_LOG_FORMAT": "xml"}, "GOVERNOR_LOG_FORMAT: Input should be 'human' or 'json'"),
+    "a Lease of a second": ({"GOVERNOR_LEASE_DURATION": "PT1S"}, "GOVERNOR_LEASE_DURATION: should be greater than or equal to"),
+    "a log format that is none": ({"GOVERNOR_LOG_FORMAT": "xml"}, "GOVERNOR_LOG_FORMAT: should be 'human' or 'json'"),
     "thresholds that are not JSON": ({"GOVERNOR_GATE": "strict"}, 'GOVERNOR_*: error parsing value for field "gate"'),
 }
 
@@ -158,3 +158,31 @@ def test_store_of_the_environment_is_taken(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("{kind: Incident, metadata: {name: x}, spec: {service: a, severity: low, summary: b}}")
     _, output = run("try", str(tmp_path / "x.yaml"), GOVERNOR_STORE=str(tmp_path / "nowhere.db"))
     assert "nowhere.db" in output
+
+
+@pytest.mark.parametrize("command", ["audit", "gate", "metrics", "incident"])
+def test_one_line_help_of_every_command_is_whole(command: str) -> None:
+    code, output = run(command, "--help")
+    assert code == 0
+    assert "..." not in output.partition("Commands:")[2]
+
+
+def test_path_that_is_not_there_leaves_no_store_behind(tmp_path: Path) -> None:
+    store = tmp_path / "knowledge.db"
+    code, output = run("load", str(tmp_path / "nofile"), "--store", str(store))
+    assert (code, f"there is no file or folder {tmp_path / 'nofile'}; nothing was loaded" in output) == (1, True)
+    assert not store.exists()
+
+
+def test_store_is_private(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text("{kind: Policy, id: p, service: a, blocked_actions: [restart], severities: [low], rule: no}")
+    assert run("load", str(tmp_path / "policy.yaml"), "--store", str(tmp_path / "knowledge.db"))[0] == 0
+    assert (tmp_path / "knowledge.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_rights_that_somebody_gave_on_the_store_stay(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text("{kind: Policy, id: p, service: a, blocked_actions: [restart], severities: [low], rule: no}")
+    for _ in range(2):
+        assert run("load", str(tmp_path / "policy.yaml"), "--store", str(tmp_path / "knowledge.db"))[0] == 0
+        (tmp_path / "knowledge.db").chmod(0o640)
+    assert (tmp_path / "knowledge.db").stat().st_mode & 0o777 == 0o640

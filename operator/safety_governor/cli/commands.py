@@ -34,19 +34,25 @@ def load(paths: tuple[Path, ...], store: Path | None, *, keep_going: bool) -> No
     PATHS are files or folders of JSON, YAML and Markdown. A file that is refused is named with line and field, and
     nothing is loaded, unless --keep-going is given. Loading the same files again changes nothing.
     """
-    from rich.console import Console  # noqa: PLC0415
-
     from safety_governor import bootstrap  # noqa: PLC0415
     from safety_governor.cli import load as loading  # noqa: PLC0415
+    from safety_governor.cli import screen  # noqa: PLC0415
     from safety_governor.domain import errors  # noqa: PLC0415
 
+    settings = settings_of(store)
+    missing = [path for path in paths if not path.exists()]
+    if missing and (not keep_going or len(missing) == len(paths)):
+        # Said before a store is begun: whoever mistypes a path wants none.
+        for path in missing:
+            click.echo(f"safety-governor load: there is no file or folder {path}; nothing was loaded. Check the path", err=True)
+        sys.exit(EXIT_ERROR)
     try:
-        kept = bootstrap.open_for_loading(settings_of(store))
+        kept = bootstrap.open_for_loading(settings)
     except (errors.KnowledgeUnavailableError, errors.ConfigurationError) as error:
         click.echo(f"safety-governor load: {error}", err=True)
         sys.exit(EXIT_ERROR)
     with contextlib.closing(kept):
-        sys.exit(loading.run(list(paths), read=bootstrap.reader(kept), store=kept, keep_going=keep_going, console=Console()))
+        sys.exit(loading.run(list(paths), read=bootstrap.reader(kept), store=kept, keep_going=keep_going, console=screen.screen()))
 
 
 @click.command()
@@ -119,8 +125,8 @@ def why(incident: str, kubeconfig: str | None, output: str) -> None:
     sys.exit(asyncio.run(explain.run(incident, kubeconfig=kubeconfig, as_json=output == "json")))
 
 
-def settings_of(store: Path | None) -> "Settings":
-    """The settings; a mistake in one of them ends the program with a sentence about it."""
+def settings_of(store: Path | None, *, on_mistake: int = EXIT_ERROR) -> "Settings":
+    """The settings; a mistake in one of them ends the program with a sentence about it, and with `on_mistake` as its exit code."""
     from safety_governor import settings  # noqa: PLC0415
     from safety_governor.domain import errors  # noqa: PLC0415
 
@@ -129,4 +135,4 @@ def settings_of(store: Path | None) -> "Settings":
     except errors.ConfigurationError as error:
         for line in str(error).splitlines():
             click.echo(f"safety-governor: {line}", err=True)
-        sys.exit(EXIT_ERROR)
+        sys.exit(on_mistake)

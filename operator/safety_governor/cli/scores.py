@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from safety_governor import sources
-from safety_governor.cli import story
+from safety_governor.cli import screen, story
 from safety_governor.domain import compression, confidence, errors, scores
 from safety_governor.pipeline import ports
 from safety_governor.settings import Settings
@@ -49,7 +49,7 @@ async def run(settings: Settings, model: str, *, ask_again: bool, as_json: bool)
             )
         )
     else:
-        _show(Console(highlight=False), model, readings, profile)
+        _show(screen.screen(), model, readings, profile)
     return EXIT_KNOWN if all(one.status is scores.Status.OK for one in readings) else EXIT_UNKNOWN
 
 
