@@ -144,7 +144,7 @@ ERRORS: dict[str, tuple[list[str], dict[str, str], str]] = {
     "no MCP server": ([MODEL, "--source", "mcp"], {}, "GOVERNOR_MCP_URL does not say where"),
     "no MCP server by a variable": ([MODEL], {"RELIABILITY_PROFILE_SOURCE": "mcp"}, "GOVERNOR_MCP_URL does not say where"),
     "no model": ([""], {}, "no model is named"),
-    "an address that is none": ([MODEL], {"CDCT_API_URL": "cdct:8001"}, "GOVERNOR_CDCT_API_URL: Value error, must begin with http://"),
+    "an address that is none": ([MODEL], {"CDCT_API_URL": "cdct:8001"}, "GOVERNOR_CDCT_API_URL: must begin with http://"),
     "an address with a password": ([MODEL], {"GOVERNOR_CDCT_API_URL": "http://a:b@cdct"}, "must not carry a user or password"),
     "an address with a query": ([MODEL], {"CDCT_API_URL": "http://cdct?key=1"}, "must not carry a query"),
     "a source that is none": ([MODEL], {"RELIABILITY_PROFILE_SOURCE": "psychic"}, "'direct' or 'mcp'"),
