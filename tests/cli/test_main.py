@@ -94,11 +94,14 @@ SETTINGS: dict[str, tuple[dict[str, str], str]] = {
         {"GOVERNOR_GATE__CONTRADICTIONS": "two"},
         "GOVERNOR_GATE__CONTRADICTIONS: is not a whole number",
     ),
-    "a threshold that does not exist": ({"GOVERNOR_GATE__COVERGE": "1"}, "GOVERNOR_GATE__COVERGE: there is no such setting; did you mean GOVERNOR_GATE__COVERAGE?"),
+    "a threshold that does not exist": (
+        {"GOVERNOR_GATE__COVERGE": "1"},
+        "GOVERNOR_GATE__COVERGE: there is no such setting; did you mean",
+    ),
     "an expiry of hours": ({"GOVERNOR_APPROVAL_EXPIRY": "PT2H"}, "GOVERNOR_APPROVAL_EXPIRY: should be less than or equal to"),
     "a Lease of a second": ({"GOVERNOR_LEASE_DURATION": "PT1S"}, "GOVERNOR_LEASE_DURATION: should be greater than or equal to"),
     "a log format that is none": ({"GOVERNOR_LOG_FORMAT": "xml"}, "GOVERNOR_LOG_FORMAT: should be 'human' or 'json'"),
-    "thresholds that are not JSON": ({"GOVERNOR_GATE": "strict"}, 'GOVERNOR_GATE: is not JSON'),
+    "thresholds that are not JSON": ({"GOVERNOR_GATE": "strict"}, "GOVERNOR_GATE: is not JSON"),
 }
 
 
