@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from safety_governor.domain import errors, serving
 from safety_governor_mcp import limits
@@ -77,10 +77,39 @@ def application(server: FastMCP, *, settings: serving.Serving, figures: Figures,
 
     async def whole(scope: Scope, receive: Receive, send: Send) -> None:
         # Not mounted: that would be a second round of routing for every call.
+        if scope["type"] == "http":
+            send = _explaining(send)
         asked = beside if scope["type"] == "http" and scope["path"] in paths else tools
         await asked(scope, receive, send)
 
     return whole
+
+
+_REFUSALS = {
+    401: "This server lets in who sends `Authorization: Bearer TOKEN` with a token that it knows; whoever runs it makes one with "
+    "`safety-governor mcp --new-token NAME`.",
+    403: "Web pages of this origin may not call this server; whoever runs it names those that may in GOVERNOR_MCP__ALLOWED_ORIGINS.",
+    421: "This server is not called by this name; whoever runs it adds it to GOVERNOR_MCP__ALLOWED_HOSTS.",
+}
+
+
+def _explaining(send: Send) -> Send:
+    """Says why in our words, as those of the library are about servers with logins, or none at all."""
+    refused = False
+
+    async def told(message: Message) -> None:
+        nonlocal refused
+        if message["type"] == "http.response.start" and message["status"] in _REFUSALS:
+            refused = True
+            body = f"{_REFUSALS[message['status']]}\n".encode()
+            kept = [header for header in message.get("headers", ()) if header[0].lower() not in (b"content-type", b"content-length")]
+            own = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+            await send({**message, "headers": [*kept, *own]})
+            await send({"type": "http.response.body", "body": body})
+        elif not refused:
+            await send(message)
+
+    return told
 
 
 def host_and_port(address: str) -> tuple[str, int]:
