@@ -20,7 +20,7 @@ _kubeconfig = click.option(
 _store = click.option(
     "--store",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The embedded store of this file, and no other. [env: GOVERNOR_STORE]",
+    help="The embedded store of this file, whatever else is configured. [env: GOVERNOR_STORE, which excludes GOVERNOR_ELASTICSEARCH__URL]",
 )
 
 
@@ -32,7 +32,8 @@ def load(paths: tuple[Path, ...], store: Path | None, *, keep_going: bool) -> No
     """Load runbooks, evidence, policies and logs into the store: into Elasticsearch if that is configured, else into a file.
 
     PATHS are files or folders of JSON, YAML and Markdown. A file that is refused is named with line and field, and
-    nothing is loaded, unless --keep-going is given. Loading the same files again changes nothing.
+    nothing is loaded, unless --keep-going is given. Loading the same files again changes nothing but times that are
+    given as minutes ago.
     """
     from rich.console import Console  # noqa: PLC0415
 
@@ -40,13 +41,18 @@ def load(paths: tuple[Path, ...], store: Path | None, *, keep_going: bool) -> No
     from safety_governor.cli import load as loading  # noqa: PLC0415
     from safety_governor.domain import errors  # noqa: PLC0415
 
+    settings = settings_of(store)
     try:
-        kept = bootstrap.open_for_loading(settings_of(store))
+        kept = bootstrap.open_for_loading(settings)
     except (errors.KnowledgeUnavailableError, errors.ConfigurationError) as error:
         click.echo(f"safety-governor load: {error}", err=True)
         sys.exit(EXIT_ERROR)
     with contextlib.closing(kept):
-        sys.exit(loading.run(list(paths), read=bootstrap.reader(kept), store=kept, keep_going=keep_going, console=Console()))
+        sys.exit(
+            loading.run(
+                list(paths), read=bootstrap.reader(kept), store=kept, where=settings.knowledge, keep_going=keep_going, console=Console()
+            )
+        )
 
 
 @click.command()
@@ -119,25 +125,15 @@ def why(incident: str, kubeconfig: str | None, output: str) -> None:
     sys.exit(asyncio.run(explain.run(incident, kubeconfig=kubeconfig, as_json=output == "json")))
 
 
-def settings_of(store: Path | None) -> "Settings":
-    """The settings; a mistake in one of them ends the program with a sentence about it."""
-    import pydantic  # noqa: PLC0415
-    import pydantic_settings  # noqa: PLC0415
-
-    from safety_governor.domain import elastic  # noqa: PLC0415
-    from safety_governor.settings import Settings  # noqa: PLC0415
+def settings_of(store: Path | None, *, on_mistake: int = EXIT_ERROR) -> "Settings":
+    """The settings; a mistake in one of them ends the program with a sentence about it, and with `on_mistake` as its exit code."""
+    from safety_governor import settings  # noqa: PLC0415
+    from safety_governor.domain import errors  # noqa: PLC0415
 
     try:
-        settings = Settings()
-        if store is None:
-            return settings
         # A file that is named at the command line is what is meant, whatever the environment says.
-        return settings.model_copy(update={"store": store, "elasticsearch": elastic.Elasticsearch()})
-    except pydantic.ValidationError as error:
-        for problem in error.errors(include_url=False, include_input=False):
-            name = "GOVERNOR_" + "__".join(str(part) for part in problem["loc"]).upper().removeprefix("GOVERNOR_")
-            click.echo(f"safety-governor: {name}: {problem['msg']}", err=True)
-        sys.exit(EXIT_ERROR)
-    except pydantic_settings.SettingsError as error:
-        click.echo(f"safety-governor: GOVERNOR_*: {error}", err=True)
-        sys.exit(EXIT_ERROR)
+        return settings.read(store=store)
+    except errors.ConfigurationError as error:
+        for line in str(error).splitlines():
+            click.echo(f"safety-governor: {line}", err=True)
+        sys.exit(on_mistake)
