@@ -28,9 +28,6 @@ def mcp(transport: str, address: str | None, new_token: str | None) -> None:
         if new_token is not None:
             _print_token(new_token)
             return
-        from safety_governor import settings  # noqa: PLC0415
-
-        settings.read()  # says what is wrong before anything is loaded that takes seconds
         from safety_governor_mcp import wiring  # noqa: PLC0415
 
         asyncio.run(wiring.run(over_http=transport == "http", address=address))

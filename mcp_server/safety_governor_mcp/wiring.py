@@ -4,14 +4,13 @@ import asyncio
 import contextlib
 import itertools
 
-import pydantic
 import structlog
 
 from safety_governor import logs, sources
 from safety_governor.domain import errors
 from safety_governor.domain.audit import events
 from safety_governor.pipeline import ports
-from safety_governor.settings import Settings
+from safety_governor.settings import Settings, read
 from safety_governor_mcp import attending, figures, http, limits, listening, readiness, server, trace
 from safety_governor_mcp.tools.knowledge import KnowledgeTools
 from safety_governor_mcp.tools.reliability import ReliabilityTools
@@ -26,7 +25,9 @@ _log = structlog.get_logger()
 
 async def run(*, over_http: bool, address: str | None) -> None:
     """Serve until told to stop, or until standard input ends. Raises ConfigurationError with what is missing."""
-    settings = _settings(address)
+    settings = read()
+    if address is not None:
+        settings = settings.model_copy(update={"mcp": settings.mcp.model_copy(update={"address": address})})
     logs.configure(log_format=settings.log_format, level=settings.log_level)
     # Before anything is opened: who may not be served finds out at once.
     tokens = http.tokens(settings.mcp) if over_http else None
@@ -96,17 +97,6 @@ class Trailed:
             )
             # Two calls of one moment are two calls.
             self._trail.note(events.happened(called, at=call.at, once=(call.caller, call.at.isoformat(), str(next(self._numbers)))))
-
-
-def _settings(address: str | None) -> Settings:
-    try:
-        settings = Settings()
-    except pydantic.ValidationError as error:
-        told = "; ".join(f"{'__'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors(include_input=False))
-        raise errors.ConfigurationError(f"settings (environment variables GOVERNOR_*): {told}") from error
-    if address is None:
-        return settings
-    return settings.model_copy(update={"mcp": settings.mcp.model_copy(update={"address": address})})
 
 
 def _store(settings: Settings) -> str:

@@ -323,3 +323,5 @@ verify_trail = trails.verify
 trail_lines = trails.lines_of
 file_lines = trails.readable
 trail_follower = trails.Follower
+trails_below = trails.trails_below
+holds_trail = trails.holds_trail

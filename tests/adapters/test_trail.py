@@ -32,7 +32,7 @@ from tools import tamper
 
 
 def lines(folder: Path, stream: Stream = Stream.WORKFLOW_EVENTS) -> list[dict[str, object]]:
-    return [dict(line.fields) for line in reading.lines_of(folder, stream)]
+    return [dict(line.fields) for line in reading.lines_of(folder, stream, left_out=lambda _: None)]
 
 
 def kinds(folder: Path, stream: Stream = Stream.WORKFLOW_EVENTS) -> list[object]:

@@ -154,3 +154,10 @@ def test_cluster_that_does_not_answer_is_named(tmp_path: Path) -> None:
     assert code == 1
     assert "the API server does not answer" in output
     assert len(output.splitlines()) == 1
+
+
+def test_configuration_that_is_not_there_is_named_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    code, output = why("shop/slow", "--kubeconfig", str(tmp_path / "nowhere"))
+    assert code == 1
+    assert output.startswith(f"safety-governor why: no connection to a cluster: there is no file {tmp_path / 'nowhere'}. Set KUBECONFIG")
+    assert caplog.records == [], "the library says nothing of its own"

@@ -166,7 +166,7 @@ def people_decide(cast: Cast) -> None:
 def prove_the_record(cast: Cast) -> None:
     """One incident's story, and the proof that nobody has rewritten it."""
     stage, env = cast.stage, environment(KUBECONFIG=str(cast.cluster.kubeconfig()), **cast.governor.records)
-    stage.run(PROGRAM, "audit", "show", "shop/inc-9999", env=env, most=24)
+    stage.run(PROGRAM, "audit", "show", "shop/inc-9999", env=env, most=30)
     stage.say("Every line names the hash of the line before; where the chain ends stands in the incidents themselves:")
     stage.run(PROGRAM, "audit", "verify", "--cluster", env=env)
 

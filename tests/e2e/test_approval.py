@@ -246,19 +246,20 @@ class TestCommand:
     def test_missing_right_is_explained_with_the_way_out(self, shop: Shop, operator: OperatorProcess) -> None:
         shop.deploy("payments")
         shop.report("slow", severity="critical")
-        shop.wait_for_phase("slow", "AwaitingApproval")
-        code, said = _kubectl_incident(shop, "override", "slow", "--yes", "-m", "The pool is known to be the cause of it", user="bob")
+        digest = shop.wait_for_phase("slow", "AwaitingApproval")["gate"]["planDigest"]
+        named = ("--yes", "--digest", digest)
+        code, said = _kubectl_incident(shop, "override", "slow", *named, "-m", "The pool is known to be the cause of it", user="bob")
         assert code == 3
         assert "force-override" in said
-        code, said = _kubectl_incident(shop, "approve", "slow", "--yes", user="eve")
+        code, said = _kubectl_incident(shop, "approve", "slow", *named, user="eve")
         assert code == 3
         assert said.startswith("✗ you may not read incidents in namespace")
 
     def test_refusal_by_the_governor_is_told(self, shop: Shop, operator: OperatorProcess) -> None:
         shop.deploy("payments")
         shop.report("slow", severity="critical")
-        shop.wait_for_phase("slow", "AwaitingApproval")
-        code, said = _kubectl_incident(shop, "approve", "slow", "--yes", user="bob")
+        digest = shop.wait_for_phase("slow", "AwaitingApproval")["gate"]["planDigest"]
+        code, said = _kubectl_incident(shop, "approve", "slow", "--yes", "--digest", digest, user="bob")
         assert code == 3
         assert "the governor refuses it: APPROVE does not release this verdict; it takes FORCE_OVERRIDE" in said
 
@@ -280,10 +281,11 @@ class TestCommand:
     def test_api_server_that_is_not_ready_is_tried_again_and_said_so(self, shop: Shop, operator: OperatorProcess) -> None:
         shop.deploy("ledger")
         shop.report("stuck", **LEDGER)
-        shop.wait_for_phase("stuck", "AwaitingApproval")
+        digest = shop.wait_for_phase("stuck", "AwaitingApproval")["gate"]["planDigest"]
         kubeconfig = str(shop.cluster.kubeconfig("bob", shop.namespace))
         shop.cluster.stop_apiserver()
-        command = [sys.executable, "-m", "safety_governor.cli.main", "incident", "approve", "stuck", "--yes", "--kubeconfig", kubeconfig]
+        command = [sys.executable, "-m", "safety_governor.cli.main", "incident", "approve", "stuck", "--kubeconfig", kubeconfig]
+        command += ["--yes", "--digest", digest]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as asking:
             assert asking.stdout is not None
             first = asking.stdout.readline()

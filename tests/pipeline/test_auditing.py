@@ -24,11 +24,14 @@ class FakeTrail:
         self.kept: dict[str, events.Event] = {}
         self.waiting: list[events.Event] = []
         self.down = False
+        self.heard: list[str] = []
+        """Ids of all that it was told, also of what it had already."""
         self.written_when: list[int] = []
         self._world = world
 
     async def append(self, happened: Sequence[events.Event]) -> Position | None:
         self.waiting += happened
+        self.heard += [one.id for one in happened]
         if self.down:
             return None
         self.written_when.append(len(self._world.incidents.writes))
@@ -36,6 +39,9 @@ class FakeTrail:
             self.kept.setdefault(one.id, one)
         self.waiting.clear()
         return Position(seq=len(self.kept), hash=chain.sha256(str(len(self.kept)).encode()))
+
+    def holds(self, position: Position) -> bool:
+        return position.seq <= len(self.kept)
 
     def note(self, event: events.Event) -> None:
         self.kept.setdefault(event.id, event)
@@ -62,15 +68,18 @@ def attend(world: World, trail: FakeTrail, *, seconds: float = 3600, at: dict[fl
     assert isinstance(world.stages.stress, stress.Stress)
     world.stages.plan._agent = agent
     world.stages.stress._agent = agent
+    chronicler = auditing.Chronicler(trail, clock=world.clock, judgements=judgements)
     at_work = attendant.Attendant(
         incidents=world.incidents,
         runner=world.runner,
         clock=world.clock,
         past=world.past,
-        chronicler=auditing.Chronicler(trail, clock=world.clock, judgements=judgements),
+        chronicler=chronicler,
     )
 
     async def main() -> None:
+        for incident in await world.incidents.list_all():
+            await chronicler.catch_up(incident)
         woken = asyncio.Event()
         loop = asyncio.get_running_loop()
         for moment, happens in (at or {}).items():
@@ -147,13 +156,24 @@ def test_process_that_starts_anew_tells_nothing_twice_and_what_was_left_out(cont
     assert sorted(trail.kinds) == sorted([*told, "ApprovalHonoured", "Ended"])
 
 
+def test_however_often_a_process_starts_nothing_is_told_that_the_status_says_is_told(contradicted: World) -> None:
+    """A trail remembers only so many ids; an incident may wait for longer than that."""
+    trail = FakeTrail(contradicted)
+    for _ in range(3):
+        attend(contradicted, trail, seconds=30)
+        contradicted.start()
+    attend(contradicted, trail, seconds=120, at={60: lambda: contradicted.decide("REJECT")})
+    assert trail.kinds[-1] == "Ended"
+    assert len(trail.heard) == len(set(trail.heard))
+
+
 def test_trail_that_cannot_be_written_holds_no_decision_up_and_hears_of_it_later(contradicted: World) -> None:
     trail = FakeTrail(contradicted)
     trail.down = True
     attend(contradicted, trail, seconds=30)
     assert contradicted.status.phase == Phase.AWAITING_APPROVAL
     assert contradicted.status.audit is None
-    trail.down = False
+    trail.down, trail.heard = False, []
     attend(contradicted, trail, seconds=120, at={60: lambda: contradicted.decide("APPROVE")})
     assert trail.kinds[:5] == ["Reported", "Planned", "Stressed", "Gated", "ApprovalAsked"]
     assert contradicted.status.audit is not None

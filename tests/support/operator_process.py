@@ -20,7 +20,7 @@ class OperatorProcess:
         self._environment = {
             **{name: text for name, text in os.environ.items() if not name.startswith(("GOVERNOR_", "KUBECONFIG"))},
             "KUBECONFIG": str(kubeconfig),
-            "GOVERNOR_STORE": str(store),
+            **({} if "elasticsearch__url" in settings else {"GOVERNOR_STORE": str(store)}),
             "GOVERNOR_HEALTH_ADDRESS": "",
             # What is about the watch after a rollout says so; the others need not wait for it.
             "GOVERNOR_VERIFY_SOAK": "PT0S",

@@ -28,7 +28,7 @@ class ToolProcess:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         settings = {"mcp__address": f"127.0.0.1:{self.port}", "mcp__tokens": str(self.tokens), **settings}
-        own = {"GOVERNOR_STORE": str(store), "GOVERNOR_MCP_AUDIT": str(folder / "trail")}
+        own = {"GOVERNOR_MCP_AUDIT": str(folder / "trail"), **({} if "elasticsearch__url" in settings else {"GOVERNOR_STORE": str(store)})}
         self._env = {**os.environ, **own, **{f"GOVERNOR_{name.upper()}": text for name, text in settings.items()}}
         self._process: subprocess.Popen[bytes] | None = None
 

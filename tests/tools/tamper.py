@@ -156,7 +156,7 @@ ATTEMPTS = (
     Attempt(
         "a line removed and all the rest written anew", lambda folder: _written_anew(folder, skip=4), Fault.CUT_OFF, needs_anchors=True
     ),
-    Attempt("the whole trail removed", _remove_all, Fault.MISSING_FILE, needs_anchors=True),
+    Attempt("every file of workflow_events removed", _remove_all, Fault.MISSING_FILE),
 )
 
 

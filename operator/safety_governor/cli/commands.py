@@ -20,7 +20,7 @@ _kubeconfig = click.option(
 _store = click.option(
     "--store",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The embedded store of this file, whatever else is configured. [env: GOVERNOR_STORE, which excludes GOVERNOR_ELASTICSEARCH__URL]",
+    help="The embedded store of this file, whatever else is configured. [env: GOVERNOR_STORE, instead of Elasticsearch]",
 )
 
 
@@ -32,27 +32,29 @@ def load(paths: tuple[Path, ...], store: Path | None, *, keep_going: bool) -> No
     """Load runbooks, evidence, policies and logs into the store: into Elasticsearch if that is configured, else into a file.
 
     PATHS are files or folders of JSON, YAML and Markdown. A file that is refused is named with line and field, and
-    nothing is loaded, unless --keep-going is given. Loading the same files again changes nothing but times that are
-    given as minutes ago.
+    nothing is loaded, unless --keep-going is given. Loading the same files again changes nothing but
+    times that are given as minutes ago.
     """
-    from rich.console import Console  # noqa: PLC0415
-
     from safety_governor import bootstrap  # noqa: PLC0415
     from safety_governor.cli import load as loading  # noqa: PLC0415
+    from safety_governor.cli import screen  # noqa: PLC0415
     from safety_governor.domain import errors  # noqa: PLC0415
 
     settings = settings_of(store)
+    missing = [path for path in paths if not path.exists()]
+    if missing and (not keep_going or len(missing) == len(paths)):
+        # Said before a store is begun: whoever mistypes a path wants none.
+        for path in missing:
+            click.echo(f"safety-governor load: there is no file or folder {path}; nothing was loaded. Check the path", err=True)
+        sys.exit(EXIT_ERROR)
     try:
         kept = bootstrap.open_for_loading(settings)
     except (errors.KnowledgeUnavailableError, errors.ConfigurationError) as error:
         click.echo(f"safety-governor load: {error}", err=True)
         sys.exit(EXIT_ERROR)
     with contextlib.closing(kept):
-        sys.exit(
-            loading.run(
-                list(paths), read=bootstrap.reader(kept), store=kept, where=settings.knowledge, keep_going=keep_going, console=Console()
-            )
-        )
+        read, console = bootstrap.reader(kept), screen.screen()
+        sys.exit(loading.run(list(paths), read=read, store=kept, where=settings.knowledge, keep_going=keep_going, console=console))
 
 
 @click.command()
@@ -131,7 +133,6 @@ def settings_of(store: Path | None, *, on_mistake: int = EXIT_ERROR) -> "Setting
     from safety_governor.domain import errors  # noqa: PLC0415
 
     try:
-        # A file that is named at the command line is what is meant, whatever the environment says.
         return settings.read(store=store)
     except errors.ConfigurationError as error:
         for line in str(error).splitlines():

@@ -13,7 +13,7 @@ from safety_governor.api import v1alpha1
 from safety_governor.cli import story
 from safety_governor.domain import approvals, digests, errors, lifecycle
 
-EXIT_DONE, EXIT_ERROR, EXIT_REFUSED = 0, 1, 3
+EXIT_DONE, EXIT_ERROR, EXIT_MISUSE, EXIT_REFUSED = 0, 1, 2, 3
 
 PATIENCE = 30.0
 """Seconds for which an API server that is not ready is tried again."""
@@ -56,6 +56,25 @@ class Request:
     without_asking: bool
 
 
+def misuse(word: approvals.Word, *, name: str, reason: str, is_blind: bool) -> str:
+    """What is wrong with the command line, before anybody is asked; empty when nothing is.
+
+    It `is_blind` when nobody sees what is decided about and nobody says which plan is meant. To reject that much does no harm.
+    """
+    if word is approvals.Word.FORCE_OVERRIDE and len(reason.strip()) < approvals.REASON_LENGTH:
+        return (
+            f"an override takes a reason of at least {approvals.REASON_LENGTH} characters, and this one has {len(reason.strip())}; nothing was "
+            "sent. Say with -m what makes it right to act against the gate: it is kept for good"
+        )
+    if is_blind and word is not approvals.Word.REJECT:
+        return (
+            "--yes would release whatever is there now, seen by nobody; nothing was sent. Name the plan that you have seen with --digest: "
+            f"it stands in .status.gate.planDigest (kubectl get incident {name} -o jsonpath='{{.status.gate.planDigest}}') "
+            f"and, shortened, in the line “Gate” of `kubectl incident why {name}`"
+        )
+    return ""
+
+
 class Deciding:
     """One decision of one person."""
 
@@ -67,7 +86,7 @@ class Deciding:
         self._was_unready = False
 
     async def run(self, request: Request) -> int:
-        """Returns the exit code: 0 done, 1 an error, 3 refused."""
+        """Returns the exit code: 0 done, 1 it could not be done, 3 refused."""
         try:
             who = await self._patiently(self._desk.whoami)
             incident = await self._patiently(lambda: self._incidents.find(request.namespace, request.name))
@@ -90,16 +109,20 @@ class Deciding:
         except errors.ConflictError as error:
             return self._complain(f"the incident was changed meanwhile; look at it again: {error}")
         except errors.GovernorError as error:
-            return self._complain(explained(str(error), request), code=EXIT_REFUSED)
+            # To the operator a 403 may pass; to a person it is a refusal. A server that does not answer refuses nothing.
+            refused = " answered 403 " in str(error) or not isinstance(error, errors.RetryableError)
+            return self._complain(explained(str(error), request), code=EXIT_REFUSED if refused else EXIT_ERROR)
         self._console.print(f"[green]✓[/] {request.word} of {digests.short(gate.plan_digest)} by {story.plain(who)} is on record.")
         return await self._reaction(request, gate.plan_digest)
 
     def _is_confirmed(self, incident: v1alpha1.Incident, request: Request, who: str) -> bool:
         gate = incident.status.gate
         assert gate is not None  # noqa: S101
-        if request.without_asking:
+        if request.without_asking and request.digest:
             return True
         story.tell(incident, self._console, rehearsed=True)
+        if request.without_asking:
+            return True
         self._console.print(f"\nYou are [bold]{story.plain(who)}[/] on {story.plain(self._server)}.")
         if not self._console.is_terminal:
             self._complain("nobody is there to ask; say --yes, and --digest for the plan that you mean")

@@ -1,6 +1,7 @@
 """What the commands for people do, over one connection as the person at the command line."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from rich.console import Console
 
 from safety_governor import bootstrap
 from safety_governor.api import v1alpha1
-from safety_governor.cli import deciding, story
+from safety_governor.cli import deciding, screen, story
 from safety_governor.domain import approvals, errors
 
 
@@ -43,7 +44,15 @@ async def _at(where: Where) -> AsyncIterator[tuple[bootstrap.Desk, str]]:
 
 async def decide(asked: Asked, where: Where) -> int:
     """One decision; returns the exit code."""
-    console = Console(highlight=False)
+    console = screen.screen()
+    misuse = deciding.misuse(
+        approvals.Word(asked.word),
+        name=asked.name,
+        reason=asked.reason,
+        is_blind=asked.without_asking and not asked.digest and not sys.stdout.isatty(),
+    )
+    if misuse:
+        return _complain(console, misuse, code=deciding.EXIT_MISUSE)
     try:
         async with _at(where) as (at, namespace):
             request = deciding.Request(
@@ -62,7 +71,7 @@ async def decide(asked: Asked, where: Where) -> int:
 
 async def why(name: str, where: Where) -> int:
     """The story of one incident."""
-    console = Console(highlight=False)
+    console = screen.screen()
     try:
         async with _at(where) as (at, namespace):
             incident = await at.incidents.find(namespace, name)
@@ -76,7 +85,7 @@ async def why(name: str, where: Where) -> int:
 
 async def watch(name: str, where: Where) -> int:
     """One line for each change, until the incident is finished."""
-    console = Console(highlight=False)
+    console = screen.screen()
     shown = ""
     try:
         async with _at(where) as (at, namespace):
@@ -109,6 +118,6 @@ def _line(incident: v1alpha1.Incident) -> str:
     return "  ".join(parts)
 
 
-def _complain(console: Console, sentence: str) -> int:
+def _complain(console: Console, sentence: str, *, code: int = deciding.EXIT_ERROR) -> int:
     console.print(f"[red]✗[/] {story.plain(sentence)}", soft_wrap=True)
-    return deciding.EXIT_ERROR
+    return code

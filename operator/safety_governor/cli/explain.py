@@ -9,7 +9,7 @@ from rich.console import Console
 
 from safety_governor import bootstrap
 from safety_governor.api import group, v1alpha1
-from safety_governor.cli import story
+from safety_governor.cli import screen, story
 from safety_governor.domain import errors
 
 EXIT_ERROR = 1
@@ -26,7 +26,7 @@ async def run(reference: str, *, kubeconfig: str | None, as_json: bool) -> int:
     if as_json:
         print(json.dumps(incident.status.model_dump(mode="json", exclude_none=True), indent=2))  # noqa: T201 - for other programs
     else:
-        story.tell(incident, Console(highlight=False))
+        story.tell(incident, screen.screen())
     return 0
 
 

@@ -21,7 +21,7 @@ _COMMANDS = {
 }
 
 _HELP = {
-    "audit": "Look into the audit trail and prove it: verify, show, tail.",
+    "audit": "Look into the audit trail and prove it: verify, show, tail, seen.",
     "gate": "Decide recorded inputs again: replay.",
     "incident": "Decide about incidents: approve, reject, override, why, watch (also as `kubectl incident`).",
     "load": "Load runbooks, evidence, policies and logs into the store.",

@@ -14,12 +14,15 @@ from rich.table import Table
 
 from safety_governor import bootstrap, sources
 from safety_governor.api import progress, records, v1alpha1
-from safety_governor.cli import story
+from safety_governor.cli import screen, story
 from safety_governor.domain import documents, errors, lifecycle, values, verdicts
 from safety_governor.pipeline import outcomes, ports
 from safety_governor.settings import Settings
 
 EXIT_EXECUTE, EXIT_ERROR, EXIT_BLOCKED = 0, 1, 3
+
+_RULE = 80
+"""So long is the line between two incidents at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +37,7 @@ class Request:
 
 async def run(settings: Settings, request: Request) -> int:
     """Print every decision; returns the exit code."""
-    console, complain = Console(highlight=False), Console(stderr=True, highlight=False)
+    console, complain = screen.screen(), Console(stderr=True, highlight=False)
     try:
         incidents = [incident for path in request.manifests for incident in _read(path)]
         async with contextlib.AsyncExitStack() as stack:
@@ -52,7 +55,7 @@ async def run(settings: Settings, request: Request) -> int:
     else:
         for number, incident in enumerate(rehearsed):
             if number:
-                console.rule(style="dim")
+                console.print("─" * min(console.width, _RULE), style="dim")
             story.tell(incident, console, rehearsed=True)
         console.print("\n[dim]A rehearsal: the target is assumed to exist and its namespace to allow restarts; nothing was touched.[/]")
     if not request.as_json:
@@ -74,6 +77,8 @@ def _read(path: Path) -> list[v1alpha1.Incident]:
         bodies = [body for body in yaml.safe_load_all(path.read_text(encoding="utf-8")) if body]
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not YAML: {error}") from error
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}; check the path and the rights on it") from error
     found = []
     for body in bodies:
         if not isinstance(body, dict) or body.get("kind") != "Incident":
@@ -134,10 +139,10 @@ def _as_json(incident: v1alpha1.Incident) -> dict[str, object]:
 
 def _comparison(rehearsed: Sequence[v1alpha1.Incident], naive: Sequence[str]) -> Table:
     table = Table(
-        title="The same incidents, without and with the gate", title_justify="left", box=None, padding=(0, 2), header_style="bold"
+        title="The same incidents, without and with the gate", title_justify="left", box=None, padding=(0, 1), header_style="bold"
     )
     for heading in ("INCIDENT", "WITHOUT: AT ONCE", "WITH THE GATE", "BECAUSE"):
-        table.add_column(heading, overflow="fold", no_wrap=heading != "WITHOUT: AT ONCE")
+        table.add_column(heading, overflow="fold")
     for incident, action in zip(rehearsed, naive, strict=True):
         gate = incident.status.gate
         if gate is not None:

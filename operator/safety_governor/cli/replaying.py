@@ -12,7 +12,7 @@ from rich.console import Console
 
 from safety_governor import bootstrap
 from safety_governor.api import chronicle, v1alpha1
-from safety_governor.cli import manifests, story
+from safety_governor.cli import gaps, manifests, screen, story, trails, words
 from safety_governor.domain import checks, digests, documents, errors, policies
 from safety_governor.domain.audit import replay
 from safety_governor.domain.audit.events import Kind, Stream
@@ -27,6 +27,8 @@ class Request:
     """What was asked for."""
 
     files: tuple[Path, ...]
+    named: bool
+    """Whether they were named on the command line."""
     changes: tuple[str, ...]
     policies: tuple[Path, ...]
     as_json: bool
@@ -42,20 +44,23 @@ class _Unread:
 
 def run(asked: Request) -> int:
     """Print what would be different; returns the exit code."""
+    missing = gaps.Gaps()
     try:
         changes = _changes(asked.changes)
         known = _policies(asked.policies) if asked.policies else None
-        found = [one for path in asked.files for one in _decided(path)]
+        found = [one for path in asked.files for one in _decided(path, missing)]
         replayed = [replay.again(one, _thresholds(one.thresholds, changes), known) for one in found if isinstance(one, replay.Decided)]
     except (errors.GovernorError, ValueError) as error:
-        Console(stderr=True, highlight=False).print(f"safety-governor gate replay: {error}", soft_wrap=True, markup=False)
+        said = trails.explained(error, named=asked.named) if isinstance(error, errors.GovernorError) else str(error)
+        Console(stderr=True, highlight=False).print(f"safety-governor gate replay: {said}", soft_wrap=True, markup=False)
         return EXIT_ERROR
     unread = [one for one in found if isinstance(one, _Unread)]
     if asked.as_json:
-        print(json.dumps(_plain(replayed, unread), indent=2))  # noqa: T201 - for other programs
+        print(json.dumps({**_plain(replayed, unread), "leftOut": missing.plain()}, indent=2))  # noqa: T201 - for other programs
     else:
-        _tell(replayed, unread, Console(highlight=False))
-    return EXIT_ERROR if unread or not all(one.is_reproduced for one in replayed) else 0
+        _tell(replayed, unread, screen.screen())
+    missing.tell("gate replay")
+    return EXIT_ERROR if missing or unread or not all(one.is_reproduced for one in replayed) else 0
 
 
 def _changes(changes: Sequence[str]) -> dict[str, str]:
@@ -83,17 +88,24 @@ def _policies(paths: Sequence[Path]) -> policies.PolicySet:
     store, problems = bootstrap.knowledge_of(paths)
     store.close()
     if problems:
-        raise ValueError(f"the policies cannot be read: {problems[0]}")
-    found = [one for one in bootstrap.documents_of(paths) if isinstance(one, documents.Policy)]
+        # Of the kinds that there are, only one is welcome here.
+        problem, other_kind, _ = problems[0].partition("; expected one of ")
+        raise ValueError(f"the policies cannot be read: {problem}{'; expected Policy' if other_kind else ''}")
+    known = bootstrap.documents_of(paths)
+    found = [one for one in known if isinstance(one, documents.Policy)]
+    if not found:
+        kinds = ", ".join(sorted({type(one).__name__ for one in known})) or "no document"
+        where = ", ".join(str(path) for path in paths)
+        raise ValueError(f"there is no policy in {where}, but {kinds}; to hold decisions against no policy is not what --policies is for")
     return policies.PolicySet(found)
 
 
-def _decided(path: Path) -> Iterator[replay.Decided | _Unread]:
-    if path.is_dir():
-        for line in bootstrap.trail_lines(path, Stream.WORKFLOW_EVENTS):
+def _decided(path: Path, missing: gaps.Gaps) -> Iterator[replay.Decided | _Unread]:
+    if path.is_dir() or not path.exists():
+        for line in bootstrap.trail_lines(path, Stream.WORKFLOW_EVENTS, left_out=missing.note):
             yield from _of_line(line.fields, path)
     elif path.suffix == ".jsonl":
-        for line in bootstrap.file_lines(path):
+        for line in bootstrap.file_lines(path, left_out=missing.note):
             yield from _of_line(line.fields, path)
     else:
         count = 0
@@ -158,7 +170,8 @@ def _tell(replayed: Sequence[replay.Replayed], unread: Sequence[_Unread], consol
     counts = Counter(one.direction for one in replayed)
     inexact = sum(not one.decided.is_exact for one in replayed)
     said = ", ".join(f"{counts[one]} {one.lower()}" for one in replay.Direction if counts[one]) or "none"
-    console.print(f"{len(replayed)} decisions replayed: {said}" + (f"; {len(unread)} could not be" if unread else ""), soft_wrap=True)
+    many = words.counted(len(replayed), "decision")
+    console.print(f"{many} replayed: {said}" + (f"; {len(unread)} could not be" if unread else ""), soft_wrap=True)
     if inexact:
         console.print(
             f"[dim]Of {inexact} the facts are not wholly recorded: from an Incident, or with a secret left out.[/]", soft_wrap=True

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from safety_governor import sources
-from safety_governor.cli import story
+from safety_governor.cli import screen, story
 from safety_governor.domain import compression, confidence, errors, scores
 from safety_governor.settings import Settings
 
@@ -70,7 +70,7 @@ async def run(settings: Settings, model: str, *, ask_again: bool, as_json: bool)
     else:
         # What was asked just now needs no word about its age.
         older = [span if span is not None and span[0] < began else None for span in spans]
-        _show(Console(highlight=False), model, list(zip(readings, older, strict=True)), profile)
+        _show(screen.screen(), model, list(zip(readings, older, strict=True)), profile)
     return EXIT_KNOWN if all(one.status is scores.Status.OK for one in readings) else EXIT_UNKNOWN
 
 

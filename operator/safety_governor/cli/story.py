@@ -6,9 +6,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from safety_governor.api import records, v1alpha1
-from safety_governor.domain import digests, ledger, lifecycle, scores, values, verification
+from safety_governor.domain import changes, digests, ledger, lifecycle, scores, values, verification
 
 _STYLES = {
     lifecycle.Phase.RESOLVED: "green",
@@ -26,6 +27,9 @@ _OUTCOMES = {
     verification.Outcome.REGRESSED: "red",
     verification.Outcome.INCONCLUSIVE: "yellow",
 }
+
+_BETWEEN = 2
+"""Blanks between two columns."""
 
 _OBEYED = (*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _UNSHOWN = dict.fromkeys(_OBEYED, "\ufffd")
@@ -63,7 +67,7 @@ def _head(console: Console, title: str, text: str) -> None:
 
 
 def _grid(console: Console, rows: Sequence[Sequence[str]], *, indent: int = 10) -> None:
-    table = Table.grid(padding=(0, 2))
+    table = Table.grid(padding=(0, _BETWEEN))
     for column in range(max(len(row) for row in rows)):
         table.add_column(overflow="fold", no_wrap=column == 0)
     for row in rows:
@@ -132,19 +136,32 @@ def _tell_previews(status: v1alpha1.IncidentStatus, console: Console) -> None:
     _head(console, "Dry run", "what would change, as the API server computed it")
     for preview in previews:
         console.print(Padding(f"[dim]{preview.step}[/] {plain(preview.summary)}", (0, 0, 0, 10), expand=False))
-        rows = []
-        for change in preview.changes:
-            before = f"[red]- {plain(change.before)}[/]" if change.before else ""
-            after = f"[green]+ {plain(change.after)}[/]" if change.after else ""
-            rows.append((plain(change.path), " ".join(part for part in (before, after) if part)))
-        if rows:
-            _grid(console, rows, indent=12)
+        _tell_changes(preview.changes, console, indent=12)
         for warning in preview.warnings:
             console.print(Padding(f"[yellow]![/] {plain(warning)}", (0, 0, 0, 12), expand=False))
         undo = f"if it makes things worse, it {plain(preview.undo)}" if preview.undo else "[yellow]nothing can undo it[/]"
         console.print(Padding(f"[dim]undo[/] {undo}", (0, 0, 0, 12), expand=False))
     for held in status.gate.held_by if status.gate and status.phase not in lifecycle.TERMINAL else ():
         console.print(Padding(f"[yellow]would be held now[/] {plain(held)}", (0, 0, 0, 10), expand=False))
+
+
+def _tell_changes(found: Sequence[changes.Change], console: Console, *, indent: int) -> None:
+    """Every path with what stands there before and after: side by side where that fits, else below each other. Nothing is cut."""
+    rows = []
+    for change in found:
+        before = f"[red]- {plain(change.before)}[/]" if change.before else ""
+        after = f"[green]+ {plain(change.after)}[/]" if change.after else ""
+        rows.append((plain(change.path), [part for part in (before, after) if part]))
+    table = [(path, " ".join(parts)) for path, parts in rows]
+    widths = [max((Text.from_markup(row[column]).cell_len for row in table), default=0) for column in (0, 1)]
+    if indent + sum(widths) + _BETWEEN <= console.width:
+        if table:
+            _grid(console, table, indent=indent)
+        return
+    for path, parts in rows:
+        console.print(Padding(path, (0, 0, 0, indent - 2), expand=False))
+        for part in parts:
+            console.print(Padding(part, (0, 0, 0, indent), expand=False))
 
 
 def _released_by(release: values.Release) -> str:

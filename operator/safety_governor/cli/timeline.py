@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from safety_governor.cli import words
 from safety_governor.domain import digests, values
 
 _STYLES = {
@@ -52,13 +53,17 @@ def _planned(data: Mapping[str, Any]) -> str:
     if not plan.get("action"):
         return f"no remedy is proposed: {plan.get('resolutionDetail', '')}"
     source = f" of runbook {plan['runbook']}" if plan.get("runbook") else f": {plan.get('resolutionDetail', '')}"
-    return f"{plan['action']}{source}, {len(plan.get('claims', []))} claims, confidence {plan['confidenceInitial']:.1f}"
+    return f"{plan['action']}{source}, {words.counted(len(plan.get('claims', [])), 'claim')}, confidence {plan['confidenceInitial']:.1f}"
 
 
 def _stressed(data: Mapping[str, Any]) -> str:
     count, coverage = data.get("contradictionCount"), data.get("evidenceCoverage")
-    evidence = "the evidence is unknown" if count is None or coverage is None else f"{count} contradictions, coverage {coverage:.2f}"
-    policies = "policies unknown" if data.get("policies") is None else f"{data['policies']} policies read"
+    evidence = (
+        "the evidence is unknown"
+        if count is None or coverage is None
+        else f"{words.counted(count, 'contradiction')}, coverage {coverage:.2f}"
+    )
+    policies = "policies unknown" if data.get("policies") is None else f"{words.counted(data['policies'], 'policy', 'policies')} read"
     logs = "live logs read" if data.get("telemetryKnown") else "live logs unknown"
     invented = [one["named"] for one in data.get("fabricated", [])]
     return f"{evidence}; {policies}; {logs}" + (f"; authorities that do not exist: {', '.join(invented)}" if invented else "")
@@ -79,8 +84,10 @@ _SENTENCES = {
     "FileBegun": lambda data: (
         f"file number {data['number']} begins" + (f" after {data['previous']['file']}" if data.get("previous") else "")
     ),
-    "TornLineRepaired": lambda data: f"{data['bytes']} bytes of a torn line were cut off {data['file']}; nothing rested on it",
-    "EventsLost": lambda data: f"{data['count']} events could not be kept while nothing could be written",
+    "TornLineRepaired": lambda data: (
+        f"a torn line of {words.counted(data['bytes'], 'byte')} was cut off {data['file']}; nothing rested on it"
+    ),
+    "EventsLost": lambda data: f"{words.counted(data['count'], 'event')} could not be kept while nothing could be written",
     "Reported": lambda data: (
         f"{data['service']}, {data['severity']}: {data['summary']}" + (f" (by {data['requestedBy']})" if data.get("requestedBy") else "")
     ),
@@ -102,7 +109,7 @@ _SENTENCES = {
     "ActionEnded": lambda data: f"{data.get('outcome') or data.get('state') or 'not done'}: {data.get('message', '')}",
     "Ended": lambda data: f"{data['phase']}: {data.get('message', '')}".removesuffix(": "),
     "AgentAsked": lambda data: (
-        f"asked for the {data['question']}, {data['milliseconds']} ms, {len(data.get('seen', []))} documents seen"
+        f"asked for the {data['question']}, {data['milliseconds']} ms, {words.counted(len(data.get('seen', [])), 'document')} seen"
         + (f"; {data['problem']}" if data.get("problem") else "")
     ),
     "ToolCalled": lambda data: (

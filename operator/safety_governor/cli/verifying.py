@@ -9,12 +9,12 @@ from rich.console import Console
 
 from safety_governor import bootstrap
 from safety_governor.api import v1alpha1
-from safety_governor.cli import manifests, story
+from safety_governor.cli import manifests, screen, story, trails, words
 from safety_governor.domain import errors
 from safety_governor.domain.audit import proof
 from safety_governor.domain.audit.events import Position, Stream
 
-EXIT_ERROR = 1
+EXIT_PROVED, EXIT_ALTERED, EXIT_NOT_LOOKED = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,8 @@ class Request:
     """What was asked for."""
 
     folder: Path
+    named: bool
+    """Whether the folder was named on the command line."""
     journal: Path | None
     manifests: tuple[Path, ...]
     cluster: bool
@@ -39,16 +41,17 @@ async def run(asked: Request) -> int:
             incidents += await bootstrap.fetch_incidents(kubeconfig=asked.kubeconfig, namespace=asked.namespace)
         anchors = _anchors(incidents)
         found = list(bootstrap.verify_trail(asked.folder, journal=asked.journal, anchors=anchors))
-    except (errors.GovernorError, ValueError) as error:
-        Console(stderr=True, highlight=False).print(f"safety-governor audit verify: {error}", soft_wrap=True, markup=False)
-        return EXIT_ERROR
+    except (errors.GovernorError, ValueError, OSError) as error:
+        said = trails.explained(error, named=asked.named) if isinstance(error, errors.GovernorError) else str(error)
+        Console(stderr=True, highlight=False).print(f"safety-governor audit verify: {said}", soft_wrap=True, markup=False)
+        return EXIT_NOT_LOOKED
     proved = all(one.is_proved for one in found)
     if asked.as_json:
         print(json.dumps(_plain(found, proved=proved), indent=2))  # noqa: T201 - for other programs
     else:
         held_against = asked.cluster or bool(asked.manifests)
-        _tell(found, Console(highlight=False), held_against=held_against, anchors=sum(len(one) for one in anchors.values()))
-    return 0 if proved else EXIT_ERROR
+        _tell(found, screen.screen(), held_against=held_against, anchors=sum(len(one) for one in anchors.values()))
+    return EXIT_PROVED if proved else EXIT_ALTERED
 
 
 def _anchors(incidents: Iterable[v1alpha1.Incident]) -> dict[str, list[proof.Anchor]]:
@@ -69,10 +72,14 @@ def _tell(found: Sequence[proof.Verified], console: Console, *, held_against: bo
             console.print(f"{mark} [bold]{finding.fault}[/] {story.plain(place)}  {story.plain(finding.message)}", soft_wrap=True)
         if one.unlisted:
             console.print(f"[red]✗[/] and {one.unlisted} more in {one.stream}")
+        if one.is_proved and not one.files:
+            console.print(f"[dim]–[/] {one.stream}: there is no file of it, and nothing here says that there was one", soft_wrap=True)
+            continue
         mark = "[green]✓[/]" if one.is_proved else "[red]✗[/]"
-        files = f"{one.files} file{'s' if one.files != 1 else ''}"
-        noted = f", {one.anchors} noted elsewhere agree" if one.anchors else ""
-        console.print(f"{mark} {one.stream}: {one.lines} lines in {files}{noted}", soft_wrap=True)
+        noted = f", {one.anchors} noted elsewhere agree{'s' if one.anchors == 1 else ''}" if one.anchors else ""
+        console.print(
+            f"{mark} {one.stream}: {words.counted(one.lines, 'line')} in {words.counted(one.files, 'file')}{noted}", soft_wrap=True
+        )
     if all(one.stream is not Stream.JOURNAL for one in found):
         console.print("[dim]No journal was looked at; --journal FILE says where it is.[/]", soft_wrap=True)
     if not held_against:

@@ -18,6 +18,8 @@ GovernorError
     │   └── InvalidStatusError
     ├── AutomationRefusedError
     └── ConfigurationError
+        ├── NoTrailError
+        └── InUseError
 
 A text says what happened, what it means for the incident and what to do next.
 """
@@ -110,6 +112,10 @@ class AutomationRefusedError(TerminalError):
 
 class ConfigurationError(TerminalError):
     """The process cannot start or go on with the configuration that it was given."""
+
+
+class NoTrailError(ConfigurationError):
+    """There is no audit trail where one was looked for; that says nothing about whether there was one."""
 
 
 class InUseError(ConfigurationError):

@@ -19,9 +19,6 @@ RECENT = timedelta(hours=48)
 REMEMBERED = 1024
 """So many judgements are remembered until they are told; there are never more than a few under way."""
 
-MET = 10_000
-"""So many incidents are known to be told up to now; one that is deleted never says so, and of one forgotten all is told again."""
-
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -62,6 +59,11 @@ class NoTrail:
         del happened
         return None
 
+    def holds(self, position: events.Position) -> bool:
+        """Nothing is missing either."""
+        del position
+        return True
+
     def note(self, event: events.Event) -> None:
         """Nothing is kept."""
 
@@ -73,32 +75,29 @@ class Chronicler:
         self._trail = trail
         self._clock = clock
         self._judgements = judgements or Judgements()
-        self._met: OrderedDict[str, None] = OrderedDict()
 
     async def tell(self, incident: v1alpha1.Incident, status: v1alpha1.IncidentStatus) -> v1alpha1.IncidentStatus:
-        """The status with the place of the last line in it. Where the trail cannot be written, the status as it is: people still see it."""
+        """The status with the place of the last line in it, which says that all it tells is in the trail.
+
+        Where the trail cannot be written now, it has no place, and people still see it.
+        """
         now, find = self._clock.now(), self._judgements.find
         news = chronicle.told(incident, status, at=now, judged=find)
-        if incident.metadata.uid in self._met:
+        if incident.status.audit is not None:
             old = {one.id for one in chronicle.told(incident, incident.status, at=now)}
             news = tuple(one for one in news if one.id not in old)
         if not news:
             return status
         position = await self._trail.append(news)
-        if position is None:
-            return status
-        # From now on only news are told; before, what a process that ended might have left out was told as well.
-        self._met.pop(incident.metadata.uid, None)
-        if status.phase not in lifecycle.TERMINAL:
-            self._met[incident.metadata.uid] = None
-        if len(self._met) > MET:
-            self._met.popitem(last=False)
-        return status.model_copy(update={"audit": records.AuditAnchor(seq=position.seq, hash=position.hash)})
+        anchor = None if position is None else records.AuditAnchor(seq=position.seq, hash=position.hash)
+        return status.model_copy(update={"audit": anchor})
 
     async def catch_up(self, incident: v1alpha1.Incident) -> None:
-        """Tell what a process that ended may have put on record and not told. What the trail has already is not written again."""
-        now = self._clock.now()
+        """Tell what a process that ended may have put on record and not told."""
+        now, anchor = self._clock.now(), incident.status.audit
         if incident.status.phase == lifecycle.Phase.PENDING or (incident.is_finished and _ended_at(incident) < now - RECENT):
+            return
+        if anchor is not None and self._trail.holds(events.Position(seq=anchor.seq, hash=anchor.hash)):
             return
         await self._trail.append(chronicle.told(incident, incident.status, at=now, judged=self._judgements.find))
 

@@ -130,6 +130,9 @@ class Trail(Protocol):
         Never raises.
         """
 
+    def holds(self, position: Position) -> bool:
+        """Whether the trail of workflow events goes on from that line; not where it was lost, or another one was put in its place."""
+
     def note(self, event: Event) -> None:
         """The same for what nobody waits for."""
 

@@ -59,6 +59,10 @@ class LateRecords:
         assert self._trail is not None, "nothing is attended before the trail is open"  # noqa: S101
         return await self._trail.append(happened)
 
+    def holds(self, position: Position) -> bool:
+        """See Trail.holds."""
+        return self._trail is not None and self._trail.holds(position)
+
     def note(self, event: Event) -> None:
         """See Trail.note."""
         if self._trail is not None:

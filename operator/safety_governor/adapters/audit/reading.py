@@ -3,14 +3,14 @@
 import contextlib
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from safety_governor.adapters.audit import naming
 from safety_governor.domain import errors
 from safety_governor.domain.audit import chain, proof
-from safety_governor.domain.audit.events import Stream
+from safety_governor.domain.audit.events import Kind, Stream
 
 LONGEST = 16 * 1024 * 1024
 """No line of ours is longer; of some other file the first so many bytes are enough to say so."""
@@ -19,20 +19,30 @@ _ON_ITS_WAY = 0.05
 
 ORDER = (Stream.WORKFLOW_EVENTS, Stream.AGENT_RUNS, Stream.RELIABILITY_METRICS, Stream.TOOL_TRACE)
 
+_AFTER_DECISIONS = (Stream.RELIABILITY_METRICS, Stream.AGENT_RUNS)
+"""Whatever stands there is about incidents, and every file of them was begun together with that of workflow_events."""
+
+LeftOut: TypeAlias = Callable[[Path], None]
+"""Is told the file of every line that cannot be read, so that whoever shows the others can say how many are missing."""
+
 
 def verify(folder: Path, *, journal: Path | None = None, anchors: Mapping[str, Sequence[proof.Anchor]]) -> Iterator[proof.Verified]:
     """Every stream of the folder against its chain and against what was noted elsewhere. Raises ConfigurationError.
 
-    Without a `journal` that of the folder is taken; where there is none, it is left out, as it may be elsewhere.
+    Without a `journal` that of the folder is taken; where there is none, it is left out, as it may be elsewhere. Where there is
+    no trail and nothing notes one, it is a NoTrailError: nothing can be said about nothing.
     """
     _check(folder)
     noted = {name: list(found) for name, found in anchors.items()}
+    path = journal or folder / naming.current(Stream.JOURNAL)
+    witnesses = _witnesses(folder, path)
+    if not witnesses and not any(noted.values()):
+        _check_trail(folder)
     for stream in ORDER:
-        found = _verified(stream, folder, noted.get(stream, []))
+        found = _verified(stream, folder, noted.get(stream, []), witnesses if stream is Stream.WORKFLOW_EVENTS else ())
         for name, anchor in found.heads.items():
             noted.setdefault(name, []).append(anchor)
         yield found
-    path = journal or folder / naming.current(Stream.JOURNAL)
     if path.exists() or (journal is not None and noted.get(Stream.JOURNAL)):
         verifier = proof.Verifier(Stream.JOURNAL, noted.get(Stream.JOURNAL, []))
         if path.exists():
@@ -44,14 +54,24 @@ def verify(folder: Path, *, journal: Path | None = None, anchors: Mapping[str, S
         yield verifier.finish()
 
 
-def _verified(stream: Stream, folder: Path, anchors: Sequence[proof.Anchor]) -> proof.Verified:
+def _witnesses(folder: Path, journal: Path) -> list[str]:
+    """What can only be there when there were decisions, and so a workflow_events, too."""
+    found = [naming.current(stream) for stream in _AFTER_DECISIONS for path in naming.files(folder, stream)[:1] if _has_events(path)]
+    return [*found, *([journal.name] if journal.exists() and _has_events(journal) else [])]
+
+
+def _has_events(path: Path) -> bool:
+    return any(line.fields.get("kind") != Kind.FILE_BEGUN for line in readable(path, left_out=lambda _: None))
+
+
+def _verified(stream: Stream, folder: Path, anchors: Sequence[proof.Anchor], witnesses: Sequence[str]) -> proof.Verified:
     verifier = proof.Verifier(stream, anchors)
     with contextlib.ExitStack() as stack:
         # Opened before the others are listed: it may get its number meanwhile, and must be read once.
         current = stack.enter_context(_opened(folder / naming.current(stream)))
         full = naming.full_files(folder, stream)
         if not full and current is None:
-            verifier.no_files()
+            verifier.no_files(witnesses)
             return verifier.finish()
         expected = 1
         for number, path in full:
@@ -98,44 +118,77 @@ def _patiently(file: BinaryIO) -> Iterator[bytes]:
         yield line
 
 
-def lines_of(folder: Path, stream: Stream) -> Iterator[chain.Line]:
-    """Every line of a stream that can be read, oldest first. Raises ConfigurationError."""
+def lines_of(folder: Path, stream: Stream, *, left_out: LeftOut) -> Iterator[chain.Line]:
+    """Every line of a stream that can be read, oldest first. Raises ConfigurationError, NoTrailError where no stream has a file."""
     _check(folder)
+    _check_trail(folder)
     for path in naming.files(folder, stream):
-        yield from readable(path)
+        yield from readable(path, left_out=left_out)
 
 
-def readable(path: Path) -> Iterator[chain.Line]:
-    """Every line of a file that can be read; what else stands there is for whoever verifies."""
+def readable(path: Path, *, left_out: LeftOut) -> Iterator[chain.Line]:
+    """Every line of a file that can be read; what is wrong with the others is for whoever verifies."""
     for line in _lines(path):
         try:
             yield chain.read(line.removesuffix(b"\n"))
         except chain.NotALineError:
-            continue
+            left_out(path)
+
+
+def trails_below(folder: Path) -> list[Path]:
+    """Its folders that hold a trail, by name: one program has a folder for each of its processes. Raises ConfigurationError."""
+    _check(folder)
+    return sorted(path for path in folder.iterdir() if path.is_dir() and holds_trail(path))
+
+
+def holds_trail(folder: Path) -> bool:
+    """Whether there is a file of any stream. Raises ConfigurationError when that cannot be seen."""
+    try:
+        return any(naming.files(folder, stream) for stream in ORDER)
+    except OSError as error:
+        raise errors.ConfigurationError(f"{folder} cannot be read: {error.strerror}; check the rights on it") from error
 
 
 def _lines(path: Path) -> Iterator[bytes]:
     try:
         with path.open("rb") as stream:
-            while line := stream.readline(LONGEST):
-                yield line
+            yield from _patiently(stream)
     except OSError as error:
         raise errors.ConfigurationError(f"{path} cannot be read: {error.strerror}; check the path and the rights on it") from error
 
 
 def _check(folder: Path) -> None:
-    if not folder.is_dir():
-        raise errors.ConfigurationError(
-            f"there is no audit trail at {folder}: it is not a folder; give the folder as an argument or set GOVERNOR_AUDIT"
+    try:
+        with os.scandir(folder):
+            return
+    except FileNotFoundError as error:
+        raise errors.NoTrailError(f"there is no trail here: there is no folder {folder}; check the path") from error
+    except NotADirectoryError as error:
+        raise errors.NoTrailError(f"there is no trail here: {folder} is not a folder; name the folder that the trail is in") from error
+    except OSError as error:
+        raise errors.ConfigurationError(f"{folder} cannot be read: {error.strerror}; check the rights on it") from error
+
+
+def _check_trail(folder: Path) -> None:
+    if holds_trail(folder):
+        return
+    below = [path.name for path in trails_below(folder)]
+    if below:
+        more = f" and {len(below) - 10} more" if len(below) > 10 else ""
+        raise errors.NoTrailError(
+            f"there is no trail here: {folder} holds none itself, but its folders {', '.join(below[:10])}{more} do; name one of them"
         )
+    raise errors.NoTrailError(f"there is no trail here: {folder} has no file of one; if there was a trail, all of it was removed or moved")
 
 
 class Follower:
     """The lines of all streams of a folder as they are written, over the change from a full file to a new one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, left_out: LeftOut) -> None:
         _check(folder)
+        _check_trail(folder)
         self._folder = folder
+        self._left_out = left_out
         self._open: dict[Stream, tuple[BinaryIO, bytes]] = {}
 
     def skip(self) -> None:
@@ -156,7 +209,7 @@ class Follower:
                 try:
                     found.append(chain.read(raw))
                 except chain.NotALineError:
-                    continue
+                    self._left_out(self._folder / naming.current(stream))
         return found
 
     def close(self) -> None:

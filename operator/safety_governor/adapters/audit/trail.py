@@ -106,6 +106,11 @@ class Trail:
         at = self._now()
         self._keep([events.happened(content, at=at, once=(path.name, content.digest, at.isoformat()))])
 
+    def holds(self, position: Position) -> bool:
+        """By number alone, but for the last line: `audit verify` holds every line that is noted elsewhere against the files."""
+        last = self._streams[Stream.WORKFLOW_EVENTS].last
+        return last is not None and (position.seq < last.seq or position == last)
+
     def durable(self) -> int:
         """The number of the last durable line of workflow_events; 0 when there is none."""
         last = self._streams[Stream.WORKFLOW_EVENTS].last

@@ -6,8 +6,10 @@ JSON, because a typed model of another server version refuses what it does not k
 
 import asyncio
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import aiohttp
@@ -78,6 +80,7 @@ class Api:
             if kubeconfig is None and context is None and await asyncio.to_thread(_in_cluster):
                 config.load_incluster_config(client_configuration=settings)
             else:
+                await asyncio.to_thread(_check_there, kubeconfig)
                 await config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=settings)
             return cls(client.ApiClient(configuration=settings), limits=limits)
         except (config.ConfigException, yaml.YAMLError, OSError, TypeError, ValueError) as error:
@@ -196,6 +199,13 @@ async def default_namespace(*, kubeconfig: str | None, context: str | None) -> s
         return "default"
     chosen = next((one for one in contexts if one["name"] == context), None) if context else active
     return str(chosen["context"].get("namespace") or "default") if chosen else "default"
+
+
+def _check_there(kubeconfig: str | None) -> None:
+    """The library says by itself only that a field of an empty configuration is missing, and prints a warning of its own."""
+    paths = kubeconfig or config.KUBE_CONFIG_DEFAULT_LOCATION
+    if not any(Path(path).expanduser().exists() for path in paths.split(os.pathsep) if path):
+        raise FileNotFoundError(f"there is no file {paths}")
 
 
 def _in_cluster() -> bool:

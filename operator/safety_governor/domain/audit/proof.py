@@ -6,7 +6,7 @@ end, is proved by anchors: places of lines that were noted elsewhere.
 
 import enum
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -196,8 +196,13 @@ class Verifier:
         """A file that the numbers of the others say there must be."""
         self._add(Fault.MISSING_FILE, Place(file, 0), f"file number {number} of {self._found.stream} is missing; it was removed or renamed")
 
-    def no_files(self) -> None:
-        """There is no file at all."""
+    def no_files(self, witnesses: Sequence[str] = ()) -> None:
+        """There is no file at all. `witnesses` are files whose content is only written where this one is."""
+        if witnesses and not self._anchors:
+            message = (
+                f"the trail is missing, and what stands in {_listed(list(witnesses))} is never written without it: it was removed or moved"
+            )
+            self._add(Fault.MISSING_FILE, Place(f"{self._found.stream}.jsonl", 0), message)
         if self._anchors:
             where = _listed([one.where for anchors in self._anchors.values() for one in anchors])
             self._add(Fault.MISSING_FILE, Place(f"{self._found.stream}.jsonl", 0), f"the trail is missing, and {where} noted lines of it")

@@ -24,7 +24,18 @@ def seen(
 
 
 def _counts(line: Mapping[str, Any], *, caller: str, run: str, since: datetime | None, until: datetime | None) -> bool:
-    data, at = line["data"], datetime.fromisoformat(str(line["at"]))
+    data, at = line.get("data"), _time(line.get("at"))
+    if not isinstance(data, Mapping) or at is None:
+        # A line that does not say what was shown, or when, shows nothing: whoever cites it has no proof of it.
+        return False
     if data.get("caller") != caller or (run and data.get("run") != run):
         return False
     return (since is None or at >= since) and (until is None or at <= until)
+
+
+def _time(text: object) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return at if at.tzinfo else None

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, StringConstraints, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from safety_governor import misconfigured
-from safety_governor.domain import checks, elastic, errors, guardrails, hooks, scores, serving
+from safety_governor.domain import checks, elastic, guardrails, hooks, scores, serving
 
 
 def _data_home() -> Path:
@@ -146,26 +145,3 @@ class Settings(BaseSettings):
         if own.keys() & {"api_key", "api_key_file"}:
             found.pop("api_key", None)
         return {**given, "elasticsearch": {**found, **own}}
-
-
-def read(*, store: Path | None = None) -> Settings:
-    """The settings of this process; the file `store` is meant before any other store. Raises ConfigurationError, a line for each mistake."""
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        raise errors.ConfigurationError("\n".join(misconfigured.refused(Settings, error, given=os.environ))) from None
-    except SettingsError as error:
-        # It names neither the variable nor its value.
-        told = misconfigured.unreadable(Settings, os.environ) or [f"the variables {misconfigured.PREFIX}* cannot be read: {error}"]
-        raise errors.ConfigurationError("\n".join(told)) from None
-    if misspelt := misconfigured.unknown(Settings, os.environ):
-        raise errors.ConfigurationError("\n".join(misspelt))
-    if store is not None:
-        return settings.model_copy(update={"store": store, "elasticsearch": elastic.Elasticsearch()})
-    if "store" in settings.model_fields_set and settings.elasticsearch.configured:
-        raise errors.ConfigurationError(
-            f"two stores are named: GOVERNOR_STORE={settings.store} and GOVERNOR_ELASTICSEARCH__"
-            f"{'URL' if settings.elasticsearch.url is not None else 'CLOUD_ID'} ({settings.elasticsearch.name}); "
-            "unset the one that is not meant, as which of them holds the policies would otherwise be a guess"
-        )
-    return settings
