@@ -84,11 +84,11 @@ def test_times_that_count_from_now_are_told_from_changes(loading: Loading) -> No
     assert loading.said == [
         "✓ a.jsonl 2 log lines written anew",
         "✓ b.yaml 1 policy unchanged",
-        f"Nothing changed, except that now counts anew for 2 log lines, which are given as minutes ago. {HOLDS} {held}",
+        f"Nothing changed but the times of 2 log lines, which are given as minutes ago. {HOLDS} {held}",
     ]
     loading.write("b.yaml", POLICY.format(id="q"))
     loading.run(hour=2)
-    assert loading.said[-1].startswith("Loaded, except that now counts anew for 2 log lines")
+    assert loading.said[-1].startswith("Loaded, with new times for 2 log lines")
 
 
 def test_kubernetes_manifests_are_one_sentence_that_names_every_file(loading: Loading) -> None:

@@ -209,7 +209,9 @@ def _outcome(files: Sequence[File], changes: Mapping[str, Sequence[str]], *, fai
     counts = Counter(change for one in changes.values() for change in one)
     if moved := counts[_MOVED]:
         lines = f"{moved} {_noun('LogLine', moved)}, which {'is' if moved == 1 else 'are'} given as minutes ago"
-        return f"{'Loaded' if counts['added'] or counts['changed'] else 'Nothing changed'}, except that now counts anew for {lines}."
+        return (
+            f"Loaded, with new times for {lines}." if counts["added"] or counts["changed"] else f"Nothing changed but the times of {lines}."
+        )
     return "Nothing changed." if counts.keys() <= {"unchanged"} else "Loaded."
 
 
