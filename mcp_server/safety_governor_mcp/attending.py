@@ -70,20 +70,27 @@ class Attending(Middleware):
         except NotFoundError:
             # The protocol has an answer of its own for that.
             self._counted.called(tool, "invalid", time.monotonic() - began)
+            problem = "there is no such tool"
             self._record(
-                trace.Call(tool=tool, caller=who, run=run, arguments=_digest(given), at=at, milliseconds=0, problem="there is no such tool")
+                trace.Call(
+                    tool=tool, caller=who, run=run, arguments=_digest(given), status="invalid", at=at, milliseconds=0, problem=problem
+                )
             )
             raise
         except Exception:
             _log.exception("a tool failed by an error nobody foresaw", tool=tool)
+            problem = "unforeseen error"
             self._record(
-                trace.Call(tool=tool, caller=who, run=run, arguments=_digest(given), at=at, milliseconds=0, problem="unforeseen error")
+                trace.Call(
+                    tool=tool, caller=who, run=run, arguments=_digest(given), status="failed", at=at, milliseconds=0, problem=problem
+                )
             )
             self._counted.called(tool, "failed", time.monotonic() - began)
             raise
         seconds = time.monotonic() - began
         answered = result.structured_content or {}
-        self._counted.called(tool, str(answered.get("status", "ok")), seconds)
+        status = str(answered.get("status", "ok"))
+        self._counted.called(tool, status, seconds)
         if wait:
             # Nothing was shown, and whoever calls without end must not fill the disk.
             return result
@@ -96,9 +103,8 @@ class Attending(Middleware):
                 documents=_documents(answered),
                 at=at,
                 milliseconds=int(seconds * 1000),
-                problem=values.clip(str(answered.get("reason") or ""), values.TEXT_LIMIT)
-                if answered.get("status") not in ("ok", "empty")
-                else "",
+                status=status,
+                problem="" if status in ("ok", "empty") else values.clip(str(answered.get("reason") or ""), values.TEXT_LIMIT),
             )
         )
         return result

@@ -21,6 +21,8 @@ class Call(values.Value):
     """Digest of what was asked; the words themselves may be private."""
     documents: tuple[values.DocumentId, ...] = Field(default=(), max_length=256)
     """Ids of the documents that were returned."""
+    status: values.Line
+    """Of the answer; `invalid` and `failed` where there was none."""
     at: datetime
     """When it began."""
     milliseconds: int = Field(ge=0)

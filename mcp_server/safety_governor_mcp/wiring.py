@@ -92,6 +92,7 @@ class Trailed:
                 run=call.run,
                 arguments=call.arguments,
                 documents=call.documents,
+                status=call.status,
                 milliseconds=call.milliseconds,
                 problem=call.problem,
             )

@@ -80,6 +80,14 @@ def _score(data: Mapping[str, Any]) -> str:
     return f"adaptability {adaptability.get('score', 'unknown')}, confidence change {data.get('confidenceDelta', 'unknown')}"
 
 
+def _returned(data: Mapping[str, Any]) -> str:
+    if data.get("documents"):
+        return ", ".join(data["documents"][:6])
+    if data.get("problem"):
+        return f"{data.get('status') or 'no answer'}: {data['problem']}"
+    return "nothing found" if data.get("status") == "empty" else "answered, with no document"
+
+
 _SENTENCES = {
     "FileBegun": lambda data: (
         f"file number {data['number']} begins" + (f" after {data['previous']['file']}" if data.get("previous") else "")
@@ -112,9 +120,6 @@ _SENTENCES = {
         f"asked for the {data['question']}, {data['milliseconds']} ms, {words.counted(len(data.get('seen', [])), 'document')} seen"
         + (f"; {data['problem']}" if data.get("problem") else "")
     ),
-    "ToolCalled": lambda data: (
-        f"{data['tool']} by {data['caller']}: {', '.join(data.get('documents', [])[:6]) or 'nothing found'}"
-        + (f"; {data['problem']}" if data.get("problem") else "")
-    ),
+    "ToolCalled": lambda data: f"{data['tool']} by {data['caller']}: {_returned(data)}",
     "Scored": _score,
 }

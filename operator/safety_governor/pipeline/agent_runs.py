@@ -117,6 +117,7 @@ class TracedKnowledge:
                 caller=self._caller,
                 arguments=digests.digest(asked),
                 documents=tuple(found)[:_SEEN],
+                status="unavailable" if problem else "ok" if found else "empty",
                 milliseconds=_milliseconds(started, self._clock.now()),
                 problem=values.clip(problem, values.TEXT_LIMIT),
             )

@@ -304,9 +304,11 @@ class ToolCalled(values.Value):
     """Digest of what was asked."""
     documents: tuple[values.DocumentId, ...] = Field(default=(), max_length=256)
     """Ids of the documents that were returned."""
+    status: values.Line = ""
+    """What the answer was: ok, empty (there is certainly nothing), unavailable (unknown), or why it was none."""
     milliseconds: int = Field(ge=0)
     problem: values.Text = ""
-    """Why nothing was returned."""
+    """Why nothing was returned, where that is not certain."""
 
 
 class Scored(values.Value):
