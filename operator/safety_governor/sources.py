@@ -45,7 +45,7 @@ async def knowledge(settings: Settings) -> AsyncIterator[ports.Knowledge]:
 @asynccontextmanager
 async def scores(
     settings: Settings, *, complain: Callable[[str], None], ask_again: bool = False, from_services: bool = False
-) -> AsyncIterator[ports.Scores | None]:
+) -> AsyncIterator[KeptScores | None]:
     """Whoever is asked how reliable models are; None when nobody is configured. Raises ConfigurationError.
 
     `ask_again` passes over what an earlier process has kept; `from_services` asks the services themselves whatever is configured.

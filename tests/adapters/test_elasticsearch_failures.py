@@ -44,6 +44,15 @@ SENTENCES = {
         "mappings/",
     ),
     "product": (Answer(body={"hits": {}}, product=None), "is not Elasticsearch", "GOVERNOR_ELASTICSEARCH__URL"),
+    "another server": (Answer(status=501, body=b"<html>", product=None), "is not Elasticsearch (it answered 501)", "ELASTICSEARCH__URL"),
+    "another page": (Answer(status=404, body=b"<html>", product=None), "is not Elasticsearch (it answered 404)", "ELASTICSEARCH__URL"),
+    "door": (Answer(status=401, body=b"<html>", product=None), "does not accept the credentials (401)", "API_KEY"),
+    "closed": (error(400, "index_closed_exception", "closed"), "has closed", "open it again"),
+    "analyzer": (
+        error(400, "illegal_argument_exception", "Unknown analyzer type [english] for [governor_text]"),
+        "has no analyzer english",
+        "GOVERNOR_ELASTICSEARCH__ANALYZER",
+    ),
     "garbage": (Answer(body=b"not json"), "gave an answer that cannot be read", "between"),
     "time": (Answer(hangs=True), "did not answer in time", "REQUEST_TIMEOUT"),
 }

@@ -18,8 +18,10 @@ from safety_governor.adapters.scores.shelf import Shelf
 from safety_governor.domain import scores
 from safety_governor.domain.scores import Service, Status
 from support.fakes import FakeClock
+from support.http_double import HttpDouble
 from support.ports import free_port
 from support.score_services import ALL_ZERO, ScoreServices, cdct_row
+from support.tls import certificate, server_context
 
 MODEL = "gpt-5.4"
 KEEP, KEEP_UNKNOWN = timedelta(hours=6), timedelta(minutes=30)
@@ -263,6 +265,31 @@ class TestShelf:
         clock.advance(minutes=11)
         await process.read("cdct", "o3")
         assert double.started == {(Service.CDCT, "o3"): 2}
+
+    async def test_what_was_never_asked_is_not_kept(self, clock: FakeClock, tmp_path: Path) -> None:
+        nowhere = {Service.DDFT: f"http://127.0.0.1:{free_port()}"}
+        source = ServiceScores(nowhere, timeout=timedelta(seconds=5), now=clock.now)
+        shelf = Shelf(tmp_path / "scores.db", origins=nowhere, complain=print)
+        kept = KeptScores(source, now=clock.now, keep=KEEP, keep_unknown=KEEP_UNKNOWN, shelf=shelf)
+        reading = await kept.read("ddft", MODEL)
+        assert (reading.status, reading.reached, kept.span("ddft", MODEL)) == (Status.UNAVAILABLE, False, None)
+        assert await shelf.find(Service.DDFT, MODEL) is None
+        assert await kept.read("ddft", MODEL) is reading, "those who ask at the same time share one answer"
+        clock.advance(seconds=6)
+        assert await kept.read("ddft", MODEL) is not reading
+
+    async def test_certificate_that_is_not_trusted_ends_it_before_the_question(self, clock: FakeClock, tmp_path: Path) -> None:
+        with HttpDouble(tls=server_context(certificate(tmp_path))) as secured:
+            source = ServiceScores({Service.CDCT: secured.origin}, timeout=timedelta(seconds=5), now=clock.now)
+            reading = await source.read("cdct", MODEL)
+        assert (reading.reached, "certificate is not trusted" in reading.reason) == (False, True)
+
+    async def test_what_broke_off_is_kept(self, double: ScoreServices, clock: FakeClock, tmp_path: Path) -> None:
+        double.trouble(status=502)
+        kept = self.shelved(double, clock, tmp_path / "scores.db")
+        reading = await kept.read("cdct", MODEL)
+        assert (reading.status, reading.reached) == (Status.UNAVAILABLE, True)
+        assert kept.span("cdct", MODEL) == (clock.now(), clock.now() + KEEP_UNKNOWN)
 
     async def test_answer_of_another_address_does_not_count(self, double: ScoreServices, clock: FakeClock, tmp_path: Path) -> None:
         await self.shelved(double, clock, tmp_path / "scores.db").read("ddft", MODEL)

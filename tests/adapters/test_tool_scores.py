@@ -88,6 +88,7 @@ async def test_answer_is(answer: Any, status: Status, reason: str, server: ToolS
     reading = await read(server, token)
     assert (reading.status, dict(reading.metrics)) == (status, {})
     assert reason in reading.reason
+    assert reading.reached
 
 
 async def test_server_that_is_silent_is_waited_for_no_longer_than_allowed(server: ToolServer, token: Path) -> None:
@@ -97,6 +98,7 @@ async def test_server_that_is_silent_is_waited_for_no_longer_than_allowed(server
     reading = await read(server, token, seconds=1.0)
     assert (reading.status, reading.reason) == (Status.UNAVAILABLE, "the MCP server did not answer within 1 s")
     assert loop.time() - begin < 10
+    assert reading.reached, "it has heard the question, and may have started a run"
 
 
 async def test_server_that_is_not_there(token: Path) -> None:
@@ -104,6 +106,7 @@ async def test_server_that_is_not_there(token: Path) -> None:
     reading = await source.read("ddft", MODEL)
     assert reading.status is Status.UNAVAILABLE
     assert "the MCP server could not be asked (ConnectError)" in reading.reason
+    assert not reading.reached
 
 
 def write(token: Path, text: str) -> Path:
@@ -117,12 +120,14 @@ async def test_token_that_is_wrong(server: ToolServer, token: Path) -> None:
     assert (reading.status, server.asked) == (Status.UNAVAILABLE, [])
     assert "401" in reading.reason
     assert "another-token" not in reading.reason
+    assert not reading.reached
 
 
 async def test_token_that_cannot_be_read(server: ToolServer, tmp_path: Path) -> None:
     reading = await read(server, tmp_path / "absent")
     assert (reading.status, server.asked) == (Status.UNAVAILABLE, [])
     assert "its token cannot be read from" in reading.reason
+    assert not reading.reached
 
 
 async def test_token_is_read_anew(server: ToolServer, token: Path) -> None:

@@ -13,7 +13,8 @@ from safety_governor.adapters.embedded import EmbeddedKnowledge
 from safety_governor.cli import load
 
 POLICY = "kind: Policy\nid: {id}\nblocked_actions: [restart]\nseverities: [low]\nrule: no\n"
-EMPTY = "The store now holds 0 runbooks, 0 evidence, 0 policies, 0 log lines."
+HOLDS = "The embedded store knowledge.db now holds"
+EMPTY = f"{HOLDS} 0 runbooks, 0 evidence, 0 policies, 0 log lines."
 
 
 class Loading:
@@ -27,11 +28,13 @@ class Loading:
     def write(self, name: str, content: str) -> None:
         (self.folder / name).write_text(content)
 
-    def run(self, *, keep_going: bool = False) -> int:
-        now = datetime(2026, 1, 1, tzinfo=UTC)
+    def run(self, *, keep_going: bool = False, hour: int = 0) -> int:
+        now = datetime(2026, 1, 1, hour, tzinfo=UTC)
         read = functools.partial(document_files.read, now=now, stored_runbook=self.store.stored_runbook)
         out = io.StringIO()
-        code = load.run([self.folder], read=read, store=self.store, console=Console(file=out, width=80), keep_going=keep_going)
+        console = Console(file=out, width=80)
+        where = "the embedded store knowledge.db"
+        code = load.run([self.folder], read=read, store=self.store, where=where, console=console, keep_going=keep_going)
         self.output = out.getvalue().replace(f"{self.folder.as_posix()}/", "")
         return code
 
@@ -59,7 +62,7 @@ def test_good_files_are_loaded_and_counted_by_kind(loading: Loading) -> None:
         "– LICENSE skipped: no document ending",
         "✓ a.yaml 1 evidence added, 2 policies added",
         "✓ b.md 1 runbook added",
-        "Loaded. The store now holds 1 runbook, 1 evidence, 2 policies, 0 log lines.",
+        f"Loaded. {HOLDS} 1 runbook, 1 evidence, 2 policies, 0 log lines.",
     ]
 
 
@@ -68,8 +71,39 @@ def test_second_load_changes_nothing(loading: Loading) -> None:
     assert (loading.run(), loading.run()) == (0, 0)
     assert loading.said == [
         "✓ a.yaml 1 policy unchanged",
-        "Nothing changed. The store now holds 0 runbooks, 0 evidence, 1 policy, 0 log lines.",
+        f"Nothing changed. {HOLDS} 0 runbooks, 0 evidence, 1 policy, 0 log lines.",
     ]
+
+
+def test_times_that_count_from_now_are_told_from_changes(loading: Loading) -> None:
+    moving = '{"kind": "LogLine", "service": "a", "minutes_ago": %d, "message": "x"}\n'
+    loading.write("a.jsonl", moving % 1 + moving % 2)
+    loading.write("b.yaml", POLICY.format(id="p"))
+    assert (loading.run(), loading.run(hour=1)) == (0, 0)
+    held = "0 runbooks, 0 evidence, 1 policy, 2 log lines."
+    assert loading.said == [
+        "✓ a.jsonl 2 log lines written anew",
+        "✓ b.yaml 1 policy unchanged",
+        f"Nothing changed but the times of 2 log lines, which are given as minutes ago. {HOLDS} {held}",
+    ]
+    loading.write("b.yaml", POLICY.format(id="q"))
+    loading.run(hour=2)
+    assert loading.said[-1].startswith("Loaded, with new times for 2 log lines")
+
+
+def test_kubernetes_manifests_are_one_sentence_that_names_every_file(loading: Loading) -> None:
+    loading.write("a.yaml", "apiVersion: v1\nkind: Namespace\n---\napiVersion: v1\nkind: Namespace\n")
+    loading.write("b.yaml", "apiVersion: apps/v1\nkind: Deployment\n---\nkind: Polcy\n")
+    loading.write("c.yaml", POLICY.format(id="p"))
+    assert loading.run() == 1
+    wrong, not_loaded, manifests, conclusion = loading.said
+    assert wrong == "✗ b.yaml:4 kind is 'Polcy'; expected one of Runbook, Evidence, Policy, LogLine"
+    assert not_loaded == "– c.yaml not loaded: other files have problems"
+    assert manifests.startswith("✗ 3 Kubernetes manifests are no documents (1 Deployment, 2 Namespace); expected Runbook, Evidence, Policy")
+    assert manifests.endswith("In a.yaml (2), b.yaml (1)")
+    assert conclusion == f"Nothing was loaded: 4 problems in 2 files. {EMPTY}"
+    assert loading.run(keep_going=True) == 1
+    assert loading.said[-1].startswith("Loaded, except for 4 problems in 2 files.")
 
 
 def test_changed_document_is_told_from_unchanged_ones(loading: Loading) -> None:
@@ -96,7 +130,7 @@ def test_keep_going_loads_the_good_files_and_still_fails(loading: Loading) -> No
     loading.write("b.yaml", POLICY.format(id="q") + "x: 1\ny: 2\n")
     assert loading.run(keep_going=True) == 1
     assert loading.said[0] == "✓ a.yaml 1 policy added"
-    assert loading.said[-1] == "Loaded, except for 2 problems in 1 file. The store now holds 0 runbooks, 0 evidence, 1 policy, 0 log lines."
+    assert loading.said[-1] == f"Loaded, except for 2 problems in 1 file. {HOLDS} 0 runbooks, 0 evidence, 1 policy, 0 log lines."
 
 
 def test_nothing_found_is_a_failure(loading: Loading) -> None:

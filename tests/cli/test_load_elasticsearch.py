@@ -44,10 +44,41 @@ def test_documents_go_to_elasticsearch_and_nothing_into_a_file(run: Run, tmp_pat
     code, said = run("load", EXAMPLES / "knowledge" / "policies", EXAMPLES / "knowledge" / "runbooks")
     assert code == 0
     assert "shop.yaml" in said and "3 policies added" in said
-    assert said.splitlines()[-1] == "Loaded. The store now holds 7 runbooks, 0 evidence, 3 policies, 0 log lines."
+    assert said.splitlines()[-1].startswith("Loaded. Elasticsearch at http")
+    assert said.splitlines()[-1].endswith(" now holds 7 runbooks, 0 evidence, 3 policies, 0 log lines.")
     assert list(tmp_path.iterdir()) == []
     code, said = run("load", EXAMPLES / "knowledge" / "policies", EXAMPLES / "knowledge" / "runbooks")
     assert (code, said.splitlines()[-1].split(".")[0]) == (0, "Nothing changed")
+
+
+def test_analyzer_that_the_cluster_lacks_is_said_with_the_setting(run: Run) -> None:
+    code, said = run("load", EXAMPLES / "knowledge" / "policies", GOVERNOR_ELASTICSEARCH__ANALYZER="klingon")
+    assert code == 1
+    assert "has no analyzer klingon" in said
+    assert "name one that it has in GOVERNOR_ELASTICSEARCH__ANALYZER, such as standard" in said
+
+
+def test_closed_index_is_said_to_be_closed(run: Run, elasticsearch_url: str) -> None:
+    index = connection(elasticsearch_url).indices.policies
+    own = {"GOVERNOR_ELASTICSEARCH__INDICES__POLICIES": index}
+    assert run("load", EXAMPLES / "knowledge" / "policies", **own)[0] == 0
+    with Elasticsearch(elasticsearch_url) as client:
+        try:
+            client.indices.close(index=index)
+            code, said = run("load", EXAMPLES / "knowledge" / "policies", **own)
+        finally:
+            client.indices.delete(index=index)
+    assert code == 1
+    assert f"has closed {index}" in said
+    assert "open it again" in said
+
+
+def test_only_times_are_written_anew(run: Run) -> None:
+    assert run("load", EXAMPLES / "knowledge")[0] == 0
+    code, said = run("load", EXAMPLES / "knowledge")
+    assert code == 0
+    assert "15 log lines written anew" in said
+    assert "Nothing changed but the times of 44 log lines, which are given as minutes ago." in said
 
 
 def test_incident_is_decided_alike_from_either_store(run: Run, tmp_path: Path) -> None:
@@ -94,6 +125,6 @@ def test_load_that_breaks_off_never_says_that_nothing_was_loaded(terminal: bool,
         return document_files.read(paths, now=datetime(2026, 1, 1, tzinfo=UTC), stored_runbook=lambda _: None)
 
     console = Console(file=out, width=120, force_terminal=terminal, color_system=None)
-    assert load.run([EXAMPLES / "knowledge" / "policies"], read=read, store=store, console=console) == 1
+    assert load.run([EXAMPLES / "knowledge" / "policies"], read=read, store=store, where="it", console=console) == 1
     assert "✗ Not all was loaded. It went away." in out.getvalue()
     assert ("1/3" in out.getvalue()) == terminal

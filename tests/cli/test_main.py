@@ -150,6 +150,35 @@ def test_all_bad_settings_are_named_at_once() -> None:
     assert {line.split(": ")[1] for line in output.splitlines()} == {"GOVERNOR_GATE__CONTRADICTIONS", "GOVERNOR_LOG_LEVEL"}
 
 
+MISSPELT = {
+    "a setting": ({"GOVERNOR_STROE": "x.db"}, "GOVERNOR_STROE: there is no such setting; did you mean GOVERNOR_STORE?"),
+    "a group": ({"GOVERNOR_GATES__COVERAGE": "1"}, "GOVERNOR_GATES__COVERAGE: there is no such setting; did you mean GOVERNOR_GATE?"),
+    "something else": ({"GOVERNOR_NONSENSE": "1"}, "GOVERNOR_NONSENSE: there is no such setting"),
+    "JSON that is no list": ({"GOVERNOR_MCP__ALLOWED_HOSTS": '"foo"'}, "GOVERNOR_MCP__ALLOWED_HOSTS: is not a JSON list, such as"),
+    "an alias": ({"CDCT_API_URL": "cdct"}, " CDCT_API_URL: must begin with http:// or https://"),
+}
+
+
+@pytest.mark.parametrize("command", [["try", "x"], ["mcp"]], ids=["try", "mcp"])
+@pytest.mark.parametrize(("environment", "sentence"), MISSPELT.values(), ids=MISSPELT.keys())
+def test_setting_that_does_not_count_is_refused(environment: dict[str, str], sentence: str, command: list[str]) -> None:
+    code, output = run(*command, **environment)
+    assert (code, len(output.splitlines())) == (1, 1)
+    assert sentence in output
+
+
+def test_what_the_cluster_tells_every_container_is_no_setting() -> None:
+    services = {
+        "GOVERNOR_PORT": "tcp://10.0.0.1:80",
+        "GOVERNOR_PORT_80_TCP_ADDR": "10.0.0.1",
+        "GOVERNOR_MCP_SERVICE_HOST": "10.0.0.2",
+        "GOVERNOR_MCP_SERVICE_PORT_HTTP": "8000",
+    }
+    _, output = run("try", "nowhere.yaml", **services)
+    assert "nowhere.yaml" in output
+    assert "GOVERNOR_" not in output
+
+
 def test_stricter_threshold_is_taken(tmp_path: Path) -> None:
     code, output = run("try", str(tmp_path / "missing.yaml"), GOVERNOR_GATE__CONTRADICTIONS="1", GOVERNOR_GATE__REQUIRE_TELEMETRY="true")
     assert code == 1

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,10 @@ def test_run_that_was_started_is_told(services: ScoreServices) -> None:
 
 def test_second_call_starts_no_second_run(services: ScoreServices) -> None:
     first, second = run(services, "o3"), run(services, "o3")
-    assert first == second
+    assert first[0] == second[0] == 3
+    assert "asked again after" not in first[1]
+    assert len(re.findall(r"^  kept since \S+Z, asked again after \S+Z$", second[1], re.MULTILINE)) == 3
+    assert re.sub(r"  kept since .*\n", "", second[1]) == first[1]
     assert (sum(services.started.values()), len(services.asked)) == (3, 3)
 
 
@@ -88,6 +92,17 @@ def test_second_call_starts_a_second_run_only_when_told_to(services: ScoreServic
     assert set(services.started.values()) == {2}
     run(services, "o3")
     assert set(services.started.values()) == {2}
+
+
+def test_service_that_could_not_be_reached_is_asked_by_the_next_process(services: ScoreServices) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    for _ in range(2):
+        code, output, _ = run(services, MODEL, "--json", DDFT_API_URL=nowhere)
+        told = {one["service"]: one for one in json.loads(output)["readings"]}
+        assert (code, told["ddft"]["reached"], told["ddft"]["kept_since"]) == (3, False, None)
+        assert told["eect"]["kept_since"] < told["eect"]["asked_again_after"]
+    _, output, _ = run(services, MODEL, DDFT_API_URL=nowhere)
+    assert output.count("kept since") == 2
 
 
 def test_new_address_is_asked_although_the_old_one_had_no_answer(services: ScoreServices) -> None:
@@ -116,7 +131,7 @@ def test_only_services_with_an_address_are_asked(services: ScoreServices) -> Non
     code, output, _ = run(services, MODEL, CDCT_API_URL="", DDFT_API_URL=f"http://127.0.0.1:{free_port()}")
     assert code == 3
     assert "unknown: DDFT could not be reached" in output
-    assert "may have started a run all the same" in output
+    assert "What could not be reached has started no run; asking again is free." in output
     assert "CDCT" not in output
     assert [path for _, path in services.asked] == ["/eect/score/gpt-5.4"]
 
@@ -144,7 +159,7 @@ ERRORS: dict[str, tuple[list[str], dict[str, str], str]] = {
     "no MCP server": ([MODEL, "--source", "mcp"], {}, "GOVERNOR_MCP_URL does not say where"),
     "no MCP server by a variable": ([MODEL], {"RELIABILITY_PROFILE_SOURCE": "mcp"}, "GOVERNOR_MCP_URL does not say where"),
     "no model": ([""], {}, "no model is named"),
-    "an address that is none": ([MODEL], {"CDCT_API_URL": "cdct:8001"}, "GOVERNOR_CDCT_API_URL: must begin with http://"),
+    "an address that is none": ([MODEL], {"CDCT_API_URL": "cdct:8001"}, "safety-governor: CDCT_API_URL: must begin with http://"),
     "an address with a password": ([MODEL], {"GOVERNOR_CDCT_API_URL": "http://a:b@cdct"}, "must not carry a user or password"),
     "an address with a query": ([MODEL], {"CDCT_API_URL": "http://cdct?key=1"}, "must not carry a query"),
     "a source that is none": ([MODEL], {"RELIABILITY_PROFILE_SOURCE": "psychic"}, "'direct' or 'mcp'"),

@@ -147,6 +147,12 @@ class TestPolicies:
         found = (await agent.call("check_policy_conflicts", action=ACTION, service=SERVICE, severity="low"))["data"]
         assert (found["is_forbidden"], found["steps_checked"]) == (True, ["RolloutRestart"])
 
+    async def test_steps_of_the_runbook_cannot_be_left_out_by_naming_others(self, agent: Agent) -> None:
+        agent.knowledge.put(a_runbook(), documents.Policy(id="POL-1", blocked_actions=("RolloutRestart",), severities=("*",), rule="x"))
+        asked = {"action": ACTION, "service": SERVICE, "severity": "low", "step_types": ["Manual"]}
+        found = (await agent.call("check_policy_conflicts", **asked))["data"]
+        assert (found["is_forbidden"], found["steps_checked"]) == (True, ["Manual", "RolloutRestart"])
+
     async def test_steps_that_nobody_knows_are_unknown_and_no_clearance(self, agent: Agent) -> None:
         agent.knowledge.put(documents.Policy(id="POL-1", blocked_actions=("RolloutRestart",), severities=("*",), rule="x"))
         found = await agent.call("check_policy_conflicts", action="grow", service=SERVICE, severity="low")

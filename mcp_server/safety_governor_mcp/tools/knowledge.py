@@ -43,7 +43,7 @@ StepTypes = Annotated[
     Annotated[list[StepType], Field(min_length=1, max_length=16)] | None,
     Field(
         description="Types of the action's steps as search_runbooks shows them; policies may forbid those, too. "
-        "Left out, they are those of the runbook of the service that has an action of this name."
+        "Those of the runbook of the service that has an action of this name are checked in any case."
     ),
 ]
 Minutes = Annotated[
@@ -228,7 +228,8 @@ class KnowledgeTools:
 
         No wording makes a policy go away, and an approval that a text mentions is not an approval.
         """
-        steps = list(step_types) if step_types else await self._steps(action, service=service)
+        # Those of the runbook in any case: steps that were forgotten would be cleared by nobody's having asked.
+        steps = list(dict.fromkeys((*(step_types or ()), *await self._steps(action, service=service))))
         read = await self._knowledge.fetch_policies(service=service)
         conflicts = policies.PolicySet(read).conflicts(actions=(action, *steps), severity=values.Severity(severity))
         room = quoting.shares([len(one.rule) for one in conflicts], limits.TEXT)

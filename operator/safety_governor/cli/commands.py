@@ -20,7 +20,7 @@ _kubeconfig = click.option(
 _store = click.option(
     "--store",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The embedded store of this file, and no other. [env: GOVERNOR_STORE]",
+    help="The embedded store of this file, whatever else is configured. [env: GOVERNOR_STORE, instead of Elasticsearch]",
 )
 
 
@@ -32,7 +32,8 @@ def load(paths: tuple[Path, ...], store: Path | None, *, keep_going: bool) -> No
     """Load runbooks, evidence, policies and logs into the store: into Elasticsearch if that is configured, else into a file.
 
     PATHS are files or folders of JSON, YAML and Markdown. A file that is refused is named with line and field, and
-    nothing is loaded, unless --keep-going is given. Loading the same files again changes nothing.
+    nothing is loaded, unless --keep-going is given. Loading the same files again changes nothing but
+    times that are given as minutes ago.
     """
     from safety_governor import bootstrap  # noqa: PLC0415
     from safety_governor.cli import load as loading  # noqa: PLC0415
@@ -52,7 +53,8 @@ def load(paths: tuple[Path, ...], store: Path | None, *, keep_going: bool) -> No
         click.echo(f"safety-governor load: {error}", err=True)
         sys.exit(EXIT_ERROR)
     with contextlib.closing(kept):
-        sys.exit(loading.run(list(paths), read=bootstrap.reader(kept), store=kept, keep_going=keep_going, console=screen.screen()))
+        read, console = bootstrap.reader(kept), screen.screen()
+        sys.exit(loading.run(list(paths), read=read, store=kept, where=settings.knowledge, keep_going=keep_going, console=console))
 
 
 @click.command()

@@ -5,7 +5,7 @@ to say it; reading files and storing documents are handed in, so that this modul
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +16,9 @@ from rich.text import Text
 from safety_governor.domain import documents, errors
 
 _KINDS = {"Runbook": "runbooks", "Evidence": "evidence", "Policy": "policies", "LogLine": "log lines"}
-_CHANGES = ("added", "changed", "unchanged")
+_MOVED = "written anew"
+"""What is said of log lines of which only the time has changed, as it counts from now."""
+_CHANGES = ("added", "changed", _MOVED, "unchanged")
 _WIDEST = 72
 """Longer paths do not push the column of results to the right."""
 
@@ -36,6 +38,10 @@ class Problem(Protocol):
     def message(self) -> str:
         """What is wrong, and what was expected."""
 
+    @property
+    def manifest(self) -> str:
+        """Its kind, if it is no document but a Kubernetes manifest."""
+
 
 class File(Protocol):
     """What was found in one file."""
@@ -51,6 +57,10 @@ class File(Protocol):
     @property
     def problems(self) -> Sequence[Problem]:
         """Everything that is wrong."""
+
+    @property
+    def relative(self) -> Set[str]:
+        """Ids of those log lines whose times count from now."""
 
     @property
     def skipped(self) -> str:
@@ -79,9 +89,10 @@ Read = Callable[[Sequence[Path]], Sequence[File]]
 """Reads what the paths hold."""
 
 
-def run(paths: Sequence[Path], *, read: Read, store: Store, console: Console, keep_going: bool = False) -> int:
+def run(paths: Sequence[Path], *, read: Read, store: Store, where: str, console: Console, keep_going: bool = False) -> int:
     """Load what the paths hold and report it; the exit code is 0 when every file was loaded or skipped.
 
+    `where` names the store for people.
     With `keep_going`, files without problems are loaded although others have some.
     """
     changes: Mapping[str, Sequence[str]] = {}
@@ -90,10 +101,10 @@ def run(paths: Sequence[Path], *, read: Read, store: Store, console: Console, ke
         good = [file for file in files if file.documents and not file.problems]
         failed = any(file.problems for file in files)
         if keep_going or not failed:
-            changes = _store(store, good, console) if good else {}
+            changes = _told_apart(good, _store(store, good, console)) if good else {}
         for line in _lines(files, changes):
             _print(console, line)
-        _print(console, _conclusion(files, changes, failed=failed, kept=store.counts()))
+        _print(console, _conclusion(files, changes, failed=failed, kept=store.counts(), where=where))
     except errors.PartlyStoredError as error:
         _print(console, Text(f"✗ Not all was loaded. {error}", style="red"))
         return 1
@@ -120,6 +131,17 @@ def _store(store: Store, files: Sequence[File], console: Console) -> dict[str, S
     return {file.path: [next(changes) for _ in file.documents] for file in files}
 
 
+def _told_apart(files: Sequence[File], changes: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """The changes, with those that are only due to the time of this load named as that."""
+    return {
+        file.path: [
+            _MOVED if change == "changed" and document.id in file.relative else change
+            for document, change in zip(file.documents, changes[file.path], strict=True)
+        ]
+        for file in files
+    }
+
+
 def _lines(files: Sequence[File], changes: Mapping[str, Sequence[str]]) -> Iterable[Text]:
     width = min(max((len(file.path) for file in files), default=0), _WIDEST)
     for file in files:
@@ -131,7 +153,25 @@ def _lines(files: Sequence[File], changes: Mapping[str, Sequence[str]]) -> Itera
         elif not file.problems:
             yield Text(f"– {name}  not loaded: other files have problems", style="yellow")
         for problem in file.problems:
-            yield Text.assemble(("✗", "red"), f" {_complaint(file, problem)}")
+            if not problem.manifest:
+                yield Text.assemble(("✗", "red"), f" {_complaint(file, problem)}")
+    if manifests := _manifests(files):
+        yield Text.assemble(("✗", "red"), f" {manifests}")
+
+
+def _manifests(files: Sequence[File]) -> str:
+    """One sentence about all Kubernetes manifests; empty when there are none."""
+    found = {file.path: sum(bool(one.manifest) for one in file.problems) for file in files}
+    where = ", ".join(f"{path} ({number})" for path, number in found.items() if number)
+    if not where:
+        return ""
+    kinds = Counter(one.manifest for file in files for one in file.problems if one.manifest)
+    number = kinds.total()
+    return (
+        f"{number} Kubernetes {'manifest is no document' if number == 1 else 'manifests are no documents'} "
+        f"({', '.join(f'{many} {kind}' for kind, many in sorted(kinds.items()))}); expected {', '.join(_KINDS)}. Load only the "
+        f"folder that holds those; manifests go to the cluster with kubectl apply, incidents also to `safety-governor try`. In {where}"
+    )
 
 
 def _complaint(file: File, problem: Problem) -> str:
@@ -152,10 +192,10 @@ def _noun(kind: str, number: int) -> str:
     return {"Runbook": "runbook", "Evidence": "evidence", "Policy": "policy", "LogLine": "log line"}[kind]
 
 
-def _conclusion(files: Sequence[File], changes: Mapping[str, Sequence[str]], *, failed: bool, kept: Mapping[str, int]) -> Text:
+def _conclusion(files: Sequence[File], changes: Mapping[str, Sequence[str]], *, failed: bool, kept: Mapping[str, int], where: str) -> Text:
     held = ", ".join(f"{kept.get(kind, 0)} {_noun(kind, kept.get(kind, 0))}" for kind in _KINDS)
     said = _outcome(files, changes, failed=failed)
-    return Text(f"{said} The store now holds {held}.", style="red" if failed or not changes else "")
+    return Text(f"{said} {where[:1].upper()}{where[1:]} now holds {held}.", style="red" if failed or not changes else "")
 
 
 def _outcome(files: Sequence[File], changes: Mapping[str, Sequence[str]], *, failed: bool) -> str:
@@ -166,7 +206,13 @@ def _outcome(files: Sequence[File], changes: Mapping[str, Sequence[str]], *, fai
         return f"Nothing was loaded: {found}." if failed else "Nothing was loaded: no document was found."
     if failed:
         return f"Loaded, except for {found}."
-    return "Nothing changed." if all(change == "unchanged" for one in changes.values() for change in one) else "Loaded."
+    counts = Counter(change for one in changes.values() for change in one)
+    if moved := counts[_MOVED]:
+        lines = f"{moved} {_noun('LogLine', moved)}, which {'is' if moved == 1 else 'are'} given as minutes ago"
+        return (
+            f"Loaded, with new times for {lines}." if counts["added"] or counts["changed"] else f"Nothing changed but the times of {lines}."
+        )
+    return "Nothing changed." if counts.keys() <= {"unchanged"} else "Loaded."
 
 
 def _print(console: Console, line: Text) -> None:

@@ -58,6 +58,9 @@ async def run(settings: Settings, request: Request) -> int:
                 console.print("─" * min(console.width, _RULE), style="dim")
             story.tell(incident, console, rehearsed=True)
         console.print("\n[dim]A rehearsal: the target is assumed to exist and its namespace to allow restarts; nothing was touched.[/]")
+    if not request.as_json:
+        held = "the files of --knowledge" if request.knowledge else settings.knowledge
+        console.print(f"[dim]What it knows is from {story.plain(held)}.[/]", soft_wrap=True)
     return EXIT_EXECUTE if all(_executes(one) for one in rehearsed) else EXIT_BLOCKED
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Protocol
 
 from rich.console import Console
 from rich.padding import Padding
@@ -11,7 +13,6 @@ from rich.table import Table
 from safety_governor import sources
 from safety_governor.cli import screen, story
 from safety_governor.domain import compression, confidence, errors, scores
-from safety_governor.pipeline import ports
 from safety_governor.settings import Settings
 
 EXIT_KNOWN, EXIT_ERROR, EXIT_UNKNOWN = 0, 1, 3
@@ -23,6 +24,20 @@ _TITLES = {
 }
 
 
+Span = tuple[datetime, datetime] | None
+"""Since when an answer is kept, and when it is asked for again."""
+
+
+class Source(Protocol):
+    """Whoever is asked, and keeps the answers."""
+
+    async def read(self, service: str, model: str) -> scores.Reading:
+        """A new answer or a kept one."""
+
+    def span(self, service: str, model: str) -> Span:
+        """How long the answer that was read last is kept; None when it is not."""
+
+
 async def run(settings: Settings, model: str, *, ask_again: bool, as_json: bool) -> int:
     """Ask every service once and print what it says; returns the exit code."""
     complain = Console(stderr=True, highlight=False)
@@ -30,9 +45,11 @@ async def run(settings: Settings, model: str, *, ask_again: bool, as_json: bool)
     if objection:
         complain.print(f"safety-governor scores: {objection}", soft_wrap=True, markup=False)
         return EXIT_ERROR
+    began = sources.now()
     try:
         async with sources.scores(settings, complain=_complaining(complain), ask_again=ask_again) as source:
             readings = await _read(settings, source, model)
+            spans = [source.span(one.service, model) if source is not None else None for one in readings]
     except errors.GovernorError as error:
         complain.print(f"safety-governor scores: {error}", soft_wrap=True, markup=False)
         return EXIT_ERROR
@@ -42,14 +59,18 @@ async def run(settings: Settings, model: str, *, ask_again: bool, as_json: bool)
             json.dumps(
                 {
                     "model": model,
-                    "readings": [one.model_dump(mode="json", by_alias=False) for one in readings],
+                    "readings": [
+                        {**one.model_dump(mode="json", by_alias=False), **_kept(span)} for one, span in zip(readings, spans, strict=True)
+                    ],
                     "profile": profile.model_dump(mode="json", by_alias=False, exclude={"origins"}),
                 },
                 indent=2,
             )
         )
     else:
-        _show(screen.screen(), model, readings, profile)
+        # What was asked just now needs no word about its age.
+        older = [span if span is not None and span[0] < began else None for span in spans]
+        _show(screen.screen(), model, list(zip(readings, older, strict=True)), profile)
     return EXIT_KNOWN if all(one.status is scores.Status.OK for one in readings) else EXIT_UNKNOWN
 
 
@@ -65,7 +86,12 @@ def _complaining(console: Console) -> Callable[[str], None]:
     return complain
 
 
-async def _read(settings: Settings, source: ports.Scores | None, model: str) -> list[scores.Reading]:
+def _kept(span: Span) -> dict[str, str | None]:
+    since, until = span or (None, None)
+    return {"kept_since": since.isoformat() if since else None, "asked_again_after": until.isoformat() if until else None}
+
+
+async def _read(settings: Settings, source: Source | None, model: str) -> list[scores.Reading]:
     if source is None:
         raise errors.ConfigurationError(
             "nobody can be asked: set EECT_API_URL, DDFT_API_URL or CDCT_API_URL to the addresses of the score services, or "
@@ -76,29 +102,35 @@ async def _read(settings: Settings, source: ports.Scores | None, model: str) -> 
     return list(await asyncio.gather(*(source.read(service, model) for service in asked)))
 
 
-def _show(console: Console, model: str, readings: Sequence[scores.Reading], profile: scores.Profile) -> None:
+def _show(console: Console, model: str, found: Sequence[tuple[scores.Reading, Span]], profile: scores.Profile) -> None:
     console.print(f"[bold]{story.plain(model)}[/]", soft_wrap=True)
-    for reading in readings:
-        _show_reading(console, reading)
+    for reading, span in found:
+        _show_reading(console, reading, span)
     console.print("\n[bold]What the governor makes of it[/]")
     for line in _effects(profile):
         console.print(Padding(line, (0, 0, 0, 2), expand=False))
-    statuses = {one.status for one in readings}
+    statuses = {one.status for one, _ in found if one.reached}
     if scores.Status.PENDING in statuses:
         hint = "Asking has started a run at a service that had no results; asking it again soon may start another."
     elif scores.Status.UNAVAILABLE in statuses:
         hint = "A service whose answer did not arrive may have started a run all the same; asking it again soon may start another."
+    elif not all(one.reached for one, _ in found):
+        console.print("\nWhat could not be reached has started no run; asking again is free.", soft_wrap=True)
+        return
     else:
         return
     console.print(f"\n[yellow]{hint}[/] So this answer is kept for a while; --ask-again passes over it.", soft_wrap=True)
 
 
-def _show_reading(console: Console, reading: scores.Reading) -> None:
+def _show_reading(console: Console, reading: scores.Reading, span: Span) -> None:
     known = reading.status is scores.Status.OK
     rows = f", {reading.rows_used} of {_rows(reading.rows_total)}" if known else ""
     head = "[green]ok[/]" if known else f"[yellow]{reading.status.replace('_', ' ')}[/]"
     where = f"  [dim]{story.plain(reading.source)}, {reading.as_of:%Y-%m-%dT%H:%M:%SZ}{rows}[/]" if reading.source else ""
     console.print(f"\n[bold]{reading.service.upper()}[/]  {head}{where}", soft_wrap=True)
+    if span is not None:
+        since, until = (f"{one:%Y-%m-%dT%H:%M:%SZ}" for one in span)
+        console.print(f"  [dim]kept since {since}, asked again after {until}[/]", soft_wrap=True)
     if not known:
         console.print(Padding(f"unknown: {story.plain(reading.reason)}", (0, 0, 0, 2), expand=False))
         return

@@ -91,6 +91,8 @@ class Reading(values.Value):
     """When it was asked for."""
     digest: str = Field(default="", max_length=71)
     """Of the answer as it came; empty when none came."""
+    reached: bool = True
+    """Whether the question can have had an effect at the service; false only when it certainly never got there."""
 
     @model_validator(mode="after")
     def _has_figures_or_a_reason(self) -> Self:
@@ -119,6 +121,11 @@ def unread(service: Service, model: str, status: Status, reason: str, *, source:
         as_of=as_of,
         digest=digest,
     )
+
+
+def unreached(reading: Reading) -> Reading:
+    """The same, of a question that certainly never got to the service, so that it can have started no run."""
+    return reading.model_copy(update={"reached": False})
 
 
 def objection(model: str) -> str:

@@ -125,6 +125,11 @@ class Settings(BaseSettings):
         given = {scores.Service.CDCT: self.cdct_api_url, scores.Service.DDFT: self.ddft_api_url, scores.Service.EECT: self.eect_api_url}
         return {service: address for service, address in given.items() if address is not None}
 
+    @property
+    def knowledge(self) -> str:
+        """Which store is used, for people; without passwords."""
+        return f"Elasticsearch at {self.elasticsearch.name}" if self.elasticsearch.configured else f"the embedded store {self.store}"
+
     @model_validator(mode="before")
     @classmethod
     def _knows_conventional_names(cls, given: Any) -> Any:  # noqa: ANN401 - whatever the environment holds

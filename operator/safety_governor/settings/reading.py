@@ -3,8 +3,9 @@
 import difflib
 import json
 import os
+import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from safety_governor.domain import elastic, errors
 from safety_governor.settings.fields import Settings
 
 _PREFIX = "GOVERNOR_"
+_OF_KUBERNETES = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$")
+"""What every container is told about a Service whose name begins as our variables do."""
 _EXPECTED = {
     "time_delta_parsing": "is not a duration; write it such as PT30S, PT5M or P1D, or in seconds",
     "time_delta_type": "is not a duration; write it such as PT30S, PT5M or P1D, or in seconds",
@@ -23,6 +26,11 @@ _EXPECTED = {
     "bool_parsing": "is neither true nor false",
     "model_type": "has settings below it, each with a name of its own after two underscores",
     "string_type": "is not text",
+    "list_type": 'is not a JSON list, such as ["one", "another"]',
+    "tuple_type": 'is not a JSON list, such as ["one", "another"]',
+    "dict_type": 'is not a JSON object, such as {"name": …}',
+    "url_parsing": "is not an address that begins with http:// or https:// and names a host",
+    "url_scheme": "is not an address that begins with http:// or https:// and names a host",
 }
 
 
@@ -38,6 +46,8 @@ def read(*, store: Path | None = None) -> Settings:
         raise errors.ConfigurationError("\n".join(problems)) from error
     except pydantic_settings.SettingsError as error:
         raise errors.ConfigurationError("\n".join(_not_json(os.environ)) or f"{_PREFIX}*: {error}") from error
+    if misspelt := list(_unknown(os.environ)):
+        raise errors.ConfigurationError("\n".join(misspelt))
     if store is not None:
         return settings.model_copy(update={"store": store, "elasticsearch": elastic.Elasticsearch()})
     if "store" in settings.model_fields_set and settings.elasticsearch.configured:
@@ -50,6 +60,8 @@ def read(*, store: Path | None = None) -> Settings:
 def _told(problem: Mapping[str, Any]) -> str:
     path = [str(part) for part in problem["loc"]]
     name = _PREFIX + "__".join(path).upper().removeprefix(_PREFIX)
+    if name not in os.environ and name.removeprefix(_PREFIX) in os.environ:
+        name = name.removeprefix(_PREFIX)  # what others call CDCT_API_URL and the like
     if problem["type"] == "extra_forbidden":
         near = difflib.get_close_matches(path[-1], _fields(path[:-1]), n=1)
         return f"{name}: there is no such setting{f'; did you mean {name[: -len(path[-1])]}{near[0].upper()}?' if near else ''}"
@@ -57,6 +69,15 @@ def _told(problem: Mapping[str, Any]) -> str:
         return f"{name}: is missing"
     told = _EXPECTED.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
     return f"{name}: {told.replace('Input should be', 'should be')}"
+
+
+def _unknown(names: Iterable[str]) -> Iterator[str]:
+    """Of every variable that looks like a setting and is none: it would silently not count."""
+    for name in names:
+        first = name.upper().removeprefix(_PREFIX).lower().split("__")[0]
+        if name.upper().startswith(_PREFIX) and first not in Settings.model_fields and not _OF_KUBERNETES.search(name.upper()):
+            near = difflib.get_close_matches(first, Settings.model_fields, n=1, cutoff=0.75)
+            yield f"{name}: there is no such setting{f'; did you mean {_PREFIX}{near[0].upper()}?' if near else ''}"
 
 
 def _fields(path: list[str]) -> list[str]:

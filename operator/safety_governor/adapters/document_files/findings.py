@@ -19,6 +19,8 @@ class Problem:
     """Such as `remediations[0].steps[1].type`; empty when no field is meant."""
     message: str
     """What is wrong, and what was expected."""
+    manifest: str = ""
+    """Its kind, if it is no document but a Kubernetes manifest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,8 @@ class File:
     """As a person would name it: the given path, or the given folder and the way from there."""
     documents: tuple[Document, ...] = ()
     problems: tuple[Problem, ...] = ()
+    relative: frozenset[str] = frozenset()
+    """Ids of those log lines whose times count from now: loaded again, they are other lines."""
     skipped: str = ""
     """Why the file was passed over; empty when it was read."""
 
@@ -36,9 +40,9 @@ class File:
 class FormatError(Exception):
     """A file or a document in it that cannot be read at all."""
 
-    def __init__(self, message: str, *, line: int | None = None, field: str = "") -> None:
+    def __init__(self, message: str, *, line: int | None = None, field: str = "", manifest: str = "") -> None:
         super().__init__(message)
-        self.problem = Problem(line=line, field=field, message=message)
+        self.problem = Problem(line=line, field=field, message=message, manifest=manifest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,7 +87,7 @@ def _draft(file: _Open, entry: Entry, *, now: datetime, origin: str) -> None:
 def _placed(error: FormatError, entry: Entry) -> Problem:
     problem = error.problem
     line = problem.line if problem.line is not None else entry.line_of(_path(problem.field))
-    return Problem(line=line, field=problem.field, message=problem.message)
+    return Problem(line=line, field=problem.field, message=problem.message, manifest=problem.manifest)
 
 
 def _path(shown: str) -> tuple[str | int, ...]:
@@ -134,4 +134,7 @@ def _finish(file: _Open, draft: _Draft, loaded: dict[str, dict[str, Any]], store
 
 def _closed(file: _Open) -> File:
     problems = sorted(file.problems, key=lambda one: (one.line or 0, one.field))
-    return File(path=file.shown, documents=tuple(file.found), problems=tuple(problems), skipped=file.skipped)
+    # Those with an id of their own may have changed in more than their time.
+    moving = (one for one in file.drafts if one.kind == "LogLine" and "minutes_ago" in one.entry.data and "id" not in one.entry.data)
+    relative = frozenset(str(draft.data["id"]) for draft in moving)
+    return File(path=file.shown, documents=tuple(file.found), problems=tuple(problems), relative=relative, skipped=file.skipped)

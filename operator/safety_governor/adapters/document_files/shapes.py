@@ -38,7 +38,9 @@ def kind_of(entry: Entry) -> str:
     if "kind" in entry.data:
         named = entry.data["kind"]
         if not isinstance(named, str) or named not in KINDS:
-            raise FormatError(f"is {named!r}; expected one of {', '.join(KINDS)}", line=entry.line_of(("kind",)), field="kind")
+            manifest = named if isinstance(named, str) and "apiVersion" in entry.data else ""
+            message = f"is {named!r}; expected one of {', '.join(KINDS)}"
+            raise FormatError(message, line=entry.line_of(("kind",)), field="kind", manifest=manifest)
         return named
     possible = sorted({kind for field, kind in _TELLTALE.items() if field in entry.data})
     if len(possible) > 1:

@@ -111,6 +111,8 @@ class Cluster:
         broken = next((one for one in answer["docs"] if "error" in one), None)
         if broken is not None:
             kind = broken["error"].get("type", "")
+            if kind == failures.CLOSED:
+                raise failures.unavailable(self.name, failures.closed(index))
             missing = kind == "index_not_found_exception"
             what = f"has no index {index} (404)" if missing else f"could not read {broken.get('_id')} of {index} ({kind})"
             remedy = "run `safety-governor load`, or correct the name of the index" if missing else "look at the health of the cluster"

@@ -4,6 +4,7 @@ Nothing of it is terminal for an incident: a key can be put right and a cluster 
 """
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import elasticsearch
 
 from safety_governor.domain import errors
 
+CLOSED = "index_closed_exception"
 UNKNOWN = "so what it holds is unknown, not empty"
 
 
@@ -40,7 +42,7 @@ def unavailable(name: str, failure: Failure) -> errors.KnowledgeUnavailableError
 def explained(error: elasticsearch.ApiError | elasticsearch.TransportError, *, index: str = "") -> Failure:
     """What this error means; `index` is what was asked for."""
     if isinstance(error, elasticsearch.UnsupportedProductError):
-        return Failure(what="is not Elasticsearch", remedy="something else answers at that address; correct GOVERNOR_ELASTICSEARCH__URL")
+        return Failure(what="is not Elasticsearch", remedy=_ANOTHER)
     if isinstance(error, elasticsearch.ApiError):
         return _refused(error, index or "what was asked for")
     return _unreached(error)
@@ -57,8 +59,36 @@ def incomplete(answer: Mapping[str, Any]) -> Failure | None:
     return None
 
 
+def closed(index: str) -> Failure:
+    """What it means that an index is closed."""
+    return Failure(what=f"has closed {index}", remedy="open it again (POST /INDEX/_open)")
+
+
+def _is_of_another_product(error: elasticsearch.ApiError) -> bool:
+    """Whether it was some other server that refused: Elasticsearch names itself, and so do its errors.
+
+    What stands in front of it may ask for credentials, call for patience or say that nobody is behind it.
+    """
+    names_itself = error.meta.headers.get("x-elastic-product") == "Elasticsearch" or _reason(error.body)[0] != _UNTOLD
+    return not names_itself and error.status_code not in (401, 403, 407, 429, 502, 503, 504)
+
+
 def _refused(error: elasticsearch.ApiError, index: str) -> Failure:
     status, kind, reason = error.status_code, *_reason(error.body)
+    if _is_of_another_product(error):
+        return Failure(what=f"is not Elasticsearch (it answered {status})", remedy=_ANOTHER)
+    if known := _by_kind(kind, reason, status=status, index=index):
+        return known
+    if status in _BY_STATUS:
+        what, remedy = _BY_STATUS[status]
+        return Failure(what=what.format(index=index), remedy=remedy)
+    if status >= 500:
+        return Failure(what=f"failed ({status}, {kind})", remedy="look at the log of the cluster")
+    return Failure(what=f"refused the request ({status}, {kind}: {reason})", remedy="compare the index with the files in mappings/")
+
+
+def _by_kind(kind: str, reason: str, *, status: int, index: str) -> Failure | None:
+    """What Elasticsearch says in words of its own, if it is known."""
     if status == 400 and kind == "media_type_header_exception":
         return Failure(what="is of another major version", remedy="this client speaks to Elasticsearch 9; upgrade the cluster")
     if kind == "cluster_block_exception" and "index read" in reason:
@@ -67,12 +97,12 @@ def _refused(error: elasticsearch.ApiError, index: str) -> Failure:
         )
     if kind == "cluster_block_exception":
         return Failure(what=f"has blocked {index} ({status}: {reason})", remedy="lift the block, which a full disk may have caused")
-    if status in _BY_STATUS:
-        what, remedy = _BY_STATUS[status]
-        return Failure(what=what.format(index=index), remedy=remedy)
-    if status >= 500:
-        return Failure(what=f"failed ({status}, {kind})", remedy="look at the log of the cluster")
-    return Failure(what=f"refused the request ({status}, {kind}: {reason})", remedy="compare the index with the files in mappings/")
+    if kind == CLOSED:
+        return closed(index)
+    if missing := _NO_ANALYZER.search(reason):
+        remedy = "name one that it has in GOVERNOR_ELASTICSEARCH__ANALYZER, such as standard, or install what brings it"
+        return Failure(what=f"has no analyzer {missing[1]}", remedy=remedy)
+    return None
 
 
 def _unreached(error: elasticsearch.TransportError) -> Failure:
@@ -96,6 +126,10 @@ def _insecure(error: elasticsearch.SSLError) -> Failure:
     return Failure(what=what, remedy="name its CA in GOVERNOR_ELASTICSEARCH__CA_FILE, or call it by a name that the certificate has")
 
 
+_ANOTHER = "something else answers at that address; correct GOVERNOR_ELASTICSEARCH__URL"
+_UNTOLD = "no reason given"
+_NO_ANALYZER = re.compile(r"Unknown analyzer type \[([^\]]*)\]")
+
 _BY_STATUS = {
     401: ("does not accept the credentials (401)", "check GOVERNOR_ELASTICSEARCH__API_KEY or its file"),
     403: ("does not allow this for {index} (403)", "give the API key the privileges for that index"),
@@ -109,7 +143,7 @@ def _reason(body: object) -> tuple[str, str]:
     """Type and reason of what the server says; proxies say anything at all."""
     error = body.get("error") if isinstance(body, dict) else None
     if not isinstance(error, dict):
-        return "no reason given", ""
+        return _UNTOLD, ""
     cause = error.get("root_cause") or [error]
     innermost = cause[0] if isinstance(cause, list) and cause and isinstance(cause[0], dict) else error
     return str(error.get("type", "")), str(innermost.get("reason", ""))[:300]

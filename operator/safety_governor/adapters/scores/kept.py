@@ -1,6 +1,7 @@
 """Keeps what was read, and what could not be read. A GET of a model without results starts an expensive run at the service.
 
-So nothing is ever asked again while an answer is kept, whatever it was, and nobody asks while somebody else is asking.
+So nothing is ever asked again while an answer is kept, whatever it was, and nobody asks while somebody else is asking. Only what
+certainly never got to the service is asked again soon.
 """
 
 import asyncio
@@ -13,6 +14,8 @@ from safety_governor.domain import scores
 
 LIMIT = 1024
 """So many answers are kept; the oldest goes first."""
+KEEP_UNREACHED = timedelta(seconds=5)
+"""So long does it count that nobody was reached: enough for those who ask at the same time."""
 
 
 class Source(Protocol):
@@ -23,9 +26,9 @@ class Source(Protocol):
 
 
 class KeptScores:
-    """A source that is asked once in a while. Figures are kept for `keep`, everything else for `keep_unknown`.
+    """A source that is asked once in a while. Figures are kept for `keep`, everything else that came of a question for `keep_unknown`.
 
-    On a shelf they outlive the process, and other processes know them.
+    On a shelf they outlive the process, and other processes know them. What never got to the service is not kept there.
     """
 
     def __init__(
@@ -63,6 +66,11 @@ class KeptScores:
             flight.add_done_callback(lambda _: self._flights.pop(key, None))
         return await asyncio.shield(flight)
 
+    def span(self, service: str, model: str) -> tuple[datetime, datetime] | None:
+        """Since when the answer that was read last is kept, and when it is asked for again; None when it is not kept."""
+        kept = self._kept.get((service, model))
+        return None if kept is None or not kept.reading.reached else (kept.since, kept.since + self._lasting(kept))
+
     async def aclose(self) -> None:
         """Stop waiting for what is still being asked."""
         flights = list(self._flights.values())
@@ -71,13 +79,18 @@ class KeptScores:
         await asyncio.gather(*flights, return_exceptions=True)
 
     def _is_fresh(self, kept: Kept) -> bool:
-        return self._now() - kept.since < (self._keep if kept.reading.status is scores.Status.OK else self._keep_unknown)
+        return self._now() - kept.since < self._lasting(kept)
+
+    def _lasting(self, kept: Kept) -> timedelta:
+        if not kept.reading.reached:
+            return KEEP_UNREACHED
+        return self._keep if kept.reading.status is scores.Status.OK else self._keep_unknown
 
     async def _ask(self, service: scores.Service, model: str) -> scores.Reading:
         kept = await self._shelf.find(service, model) if self._shelf is not None else None
         if kept is None or not self._is_fresh(kept):
             kept = Kept(await self._really_ask(service, model), self._now())
-            if self._shelf is not None:
+            if self._shelf is not None and kept.reading.reached:
                 await self._shelf.put(service, model, kept)
         self._kept.pop((service.value, model), None)
         self._kept[service.value, model] = kept

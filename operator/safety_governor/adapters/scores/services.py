@@ -17,6 +17,8 @@ from safety_governor.domain import scores
 from safety_governor.domain.scoring import answers
 
 ANSWER_LIMIT = 1024 * 1024
+_BEFORE_THE_QUESTION = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL)
+"""Nobody listens, TLS fails: nothing of the question was sent."""
 
 
 class ServiceScores:
@@ -44,12 +46,13 @@ class ServiceScores:
         address = self._addresses.get(asked)
         if address is None:
             why = f"no address of {asked.upper()} is known; set {asked.upper()}_API_URL"
-            return scores.unread(asked, model, scores.Status.UNAVAILABLE, why, source="", as_of=self._now())
+            return scores.unreached(scores.unread(asked, model, scores.Status.UNAVAILABLE, why, source="", as_of=self._now()))
         question = answers.Asked(service=asked, model=model, source=address, as_of=self._now())
         try:
             status, body = await self._get(f"{address}/score/{quote(model, safe='')}")
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
-            return question.unread(scores.Status.UNAVAILABLE, f"{question.who} {self._told(error)}")
+            told = question.unread(scores.Status.UNAVAILABLE, f"{question.who} {self._told(error)}")
+            return scores.unreached(told) if isinstance(error, _BEFORE_THE_QUESTION) else told
         if body is None:
             return question.unread(scores.Status.UNAVAILABLE, f"{question.who} answered with more than {ANSWER_LIMIT // 1024} KiB")
         return answers.read(question, status=status, body=body)

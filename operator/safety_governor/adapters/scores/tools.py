@@ -63,14 +63,17 @@ class ToolScores:
             async with asyncio.timeout(self._timeout.total_seconds()):
                 content = await self._call(tool, {"model": model}, guarded)
         except TimeoutError:
-            return question.unread(scores.Status.UNAVAILABLE, f"the MCP server did not answer within {self._timeout.total_seconds():g} s")
+            told = f"the MCP server did not answer within {self._timeout.total_seconds():g} s"
         except _RefusedError as error:
-            return question.unread(scores.Status.UNAVAILABLE, str(error))
+            told = str(error)
         except Exception as error:  # noqa: BLE001 - the client raises errors of four libraries, and groups of them
-            return question.unread(scores.Status.UNAVAILABLE, f"the MCP server could not be asked ({_told(error, guarded.refusal)})")
-        return _read(question, tool, content)
+            told = f"the MCP server could not be asked ({_told(error, guarded.refusal)})"
+        else:
+            return _read(question, tool, content)
+        reading = question.unread(scores.Status.UNAVAILABLE, told)
+        return reading if guarded.asked else scores.unreached(reading)
 
-    async def _call(self, tool: str, arguments: Mapping[str, Any], guarded: httpx2.AsyncHTTPTransport) -> object:
+    async def _call(self, tool: str, arguments: Mapping[str, Any], guarded: "_Guarded") -> object:
         token = await asyncio.to_thread(self._token)
         # Longer than the timeout around all this, so that it is always that one which ends the question.
         limit = self._timeout.total_seconds() + 5.0
@@ -130,14 +133,24 @@ def _json(metrics: Mapping[str, Any]) -> JsonValue:
 
 
 class _Guarded(httpx2.AsyncHTTPTransport):
-    """Notes the last refusal, as the client does not tell it, and reads no answer beyond a limit."""
+    """Notes the last refusal and whether the tool was called, as the client does not tell it, and reads no answer beyond a limit."""
 
     def __init__(self) -> None:
         super().__init__()
         self.refusal = 0
+        self.asked = False
+        """Whether a call of a tool may have been received."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        answer = await super().handle_async_request(request)
+        calls = b"tools/call" in await request.aread()
+        try:
+            answer = await super().handle_async_request(request)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout):
+            raise  # nothing of it was sent
+        except BaseException:
+            self.asked |= calls
+            raise
+        self.asked |= calls and answer.status_code not in (401, 403)
         if answer.status_code >= 300:
             self.refusal = answer.status_code
         assert isinstance(answer.stream, httpx2.AsyncByteStream)  # noqa: S101 - an async transport has no other
