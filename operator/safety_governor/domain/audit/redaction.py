@@ -21,10 +21,10 @@ _NAME = r"""(?:passw(?:or)?d|passcode|pwd|secret|token|api[_-]?key|access[_-]?ke
 _QUOTED = r""""[^"\n]+"|'[^'\n]+'"""
 _NAMED = re.compile(
     # What stands before the name belongs to it as well; it is not looked at, as that would take long for some texts.
-    rf"""({_NAME}["']?\s*(?:=|:(?!//))\s*)(?!["']?\[redacted)({_QUOTED}|["']?[^\s"';&<>]+)""",
+    rf"""({_NAME}["']?\s*(?:=|:(?!//))\s*+)(?!["']?\[redacted)({_QUOTED}|["']?[^\s"';&<>]+)""",
     re.IGNORECASE,
 )
-_PHRASE = re.compile(rf"""(passphrase["']?\s*[=:]\s*)(?!["']?\[redacted)({_QUOTED}|[^\n]+)""", re.IGNORECASE)
+_PHRASE = re.compile(rf"""(passphrase["']?\s*[=:]\s*+)(?!["']?\[redacted)({_QUOTED}|[^\n]+)""", re.IGNORECASE)
 _SECRET_FIELD = re.compile(rf"(?:{_NAME}|passphrase)$", re.IGNORECASE)
 _SHORTEST = 4
 """A shorter word after a colon, with more after it, is prose."""
