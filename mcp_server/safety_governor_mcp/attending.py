@@ -11,13 +11,13 @@ import pydantic
 import structlog
 from fastmcp.exceptions import NotFoundError, ValidationError
 from fastmcp.server.auth import AccessToken
-from fastmcp.server.dependencies import get_access_token, get_http_headers
+from fastmcp.server.dependencies import get_access_token, get_http_request
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools import Tool
 from fastmcp.tools.base import ToolResult
 from mcp.shared.exceptions import MCPError
 
-from safety_governor.domain import digests, values
+from safety_governor.domain import values
 from safety_governor_mcp import figures, tools, trace
 from safety_governor_mcp.results import Result, Status
 
@@ -56,10 +56,30 @@ class Attending(Middleware):
         """Record, and say what is wrong in a result."""
         at, began = self._now(), time.monotonic()
         who, run = self._caller()
-        given = context.message.arguments or {}
         # Names that callers make up are not kept: there is no end of them.
         tool = context.message.name if context.message.name in tools.NAMES else UNKNOWN
         wait = self._allowance.spend(who, began)
+
+        def note(status: str, *, documents: tuple[str, ...] = (), problem: str = "") -> None:
+            seconds = time.monotonic() - began
+            self._counted.called(tool, status, seconds)
+            if wait:
+                # Nothing was shown, and whoever calls without end must not fill the disk.
+                return
+            self._traced.record(
+                trace.Call(
+                    tool=tool,
+                    caller=who,
+                    run=run,
+                    asked=context.message.arguments or {},
+                    documents=documents,
+                    status=status,
+                    at=at,
+                    milliseconds=int(seconds * 1000),
+                    problem=problem,
+                )
+            )
+
         try:
             if wait:
                 result = self._refused(Status.UNAVAILABLE, self._allowance.sentence(who, wait))
@@ -69,44 +89,15 @@ class Attending(Middleware):
             result = self._refused(Status.INVALID, _told(error))
         except NotFoundError:
             # The protocol has an answer of its own for that.
-            self._counted.called(tool, "invalid", time.monotonic() - began)
-            problem = "there is no such tool"
-            self._record(
-                trace.Call(
-                    tool=tool, caller=who, run=run, arguments=_digest(given), status="invalid", at=at, milliseconds=0, problem=problem
-                )
-            )
+            note("invalid", problem="there is no such tool")
             raise
         except Exception:
             _log.exception("a tool failed by an error nobody foresaw", tool=tool)
-            problem = "unforeseen error"
-            self._record(
-                trace.Call(
-                    tool=tool, caller=who, run=run, arguments=_digest(given), status="failed", at=at, milliseconds=0, problem=problem
-                )
-            )
-            self._counted.called(tool, "failed", time.monotonic() - began)
+            note("failed", problem="unforeseen error")
             raise
-        seconds = time.monotonic() - began
         answered = result.structured_content or {}
         status = str(answered.get("status", "ok"))
-        self._counted.called(tool, status, seconds)
-        if wait:
-            # Nothing was shown, and whoever calls without end must not fill the disk.
-            return result
-        self._record(
-            trace.Call(
-                tool=tool,
-                caller=who,
-                run=run,
-                arguments=_digest(given),
-                documents=_documents(answered),
-                at=at,
-                milliseconds=int(seconds * 1000),
-                status=status,
-                problem="" if status in ("ok", "empty") else values.clip(str(answered.get("reason") or ""), values.TEXT_LIMIT),
-            )
-        )
+        note(status, documents=_documents(answered), problem="" if status in ("ok", "empty") else str(answered.get("reason") or ""))
         return result
 
     async def on_list_tools(
@@ -118,13 +109,10 @@ class Attending(Middleware):
             raise MCPError(code=TOO_MANY, message=self._listings.sentence(who, wait))
         return await call_next(context)
 
-    def _record(self, call: trace.Call) -> None:
-        self._traced.record(call)
-
     def _caller(self) -> tuple[str, str]:
         token = get_access_token()
         who = _named(token) if token is not None else ""
-        run = get_http_headers().get(RUN_HEADER, "") if self._nobody != ALONE else ""
+        run = get_http_request().headers.get(RUN_HEADER, "") if self._nobody != ALONE else ""
         return values.clip(who or self._nobody, values.LINE_LIMIT), values.clip(
             "".join(sign for sign in run if sign.isprintable()), values.LINE_LIMIT
         )
@@ -168,14 +156,6 @@ def _documents(answered: dict[str, Any]) -> tuple[str, ...]:
     data = answered.get("data")
     found = data.get("documents", ()) if isinstance(data, dict) else ()
     return tuple(str(one["id"]) for one in found)
-
-
-def _digest(given: dict[str, Any]) -> str:
-    try:
-        return digests.digest(given)
-    except (ValueError, TypeError):
-        # Such as numbers beyond what JSON can hold everywhere.
-        return digests.digest(repr(given))
 
 
 def _told(error: ValidationError) -> str:

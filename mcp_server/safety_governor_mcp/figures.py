@@ -10,11 +10,15 @@ class Figures:
         self._registry = CollectorRegistry()
         self._calls = Counter("governor_mcp_calls", "Calls of tools, by tool and status.", ["tool", "status"], registry=self._registry)
         self._seconds = Histogram("governor_mcp_call_seconds", "How long calls took.", ["tool"], registry=self._registry)
+        self._known: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
 
     def called(self, tool: str, status: str, seconds: float) -> None:
         """One call has ended. The names are those of our tools; what callers make up is counted as unknown."""
-        self._calls.labels(tool, status).inc()
-        self._seconds.labels(tool).observe(seconds)
+        if (tool, status) not in self._known:
+            self._known[tool, status] = self._calls.labels(tool, status), self._seconds.labels(tool)
+        calls, took = self._known[tool, status]
+        calls.inc()
+        took.observe(seconds)
 
     def text(self) -> bytes:
         """In Prometheus' text format."""

@@ -1,33 +1,32 @@
 """What was asked through the tools, and what came back: who may later claim to have seen a document is held against this record."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
-
-from pydantic import Field
-
-from safety_governor.domain import values
+from typing import Any, Protocol
 
 
-class Call(values.Value):
-    """One call of a tool."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call of a tool, as it was; what is kept of it is worked out when it is written, which no caller waits for."""
 
-    tool: values.Word
+    tool: str
     """Its name."""
-    caller: values.Line
+    caller: str
     """Who called: the name of the token, or `jwt:` and the subject of the JWT; `stdio` for the process that started us."""
-    run: values.Line = ""
+    run: str
     """The agent's run, as it names it in X-Governor-Run; empty when it does not."""
-    arguments: values.Digest
-    """Digest of what was asked; the words themselves may be private."""
-    documents: tuple[values.DocumentId, ...] = Field(default=(), max_length=256)
+    asked: Mapping[str, Any]
+    """The arguments. Only their digest is kept; the words themselves may be private."""
+    documents: tuple[str, ...] = ()
     """Ids of the documents that were returned."""
-    status: values.Line
+    status: str
     """Of the answer; `invalid` and `failed` where there was none."""
     at: datetime
     """When it began."""
-    milliseconds: int = Field(ge=0)
+    milliseconds: int
     """How long it took."""
-    problem: values.Text = ""
+    problem: str = ""
     """Why nothing was returned; empty when something was, or when there certainly is nothing."""
 
 

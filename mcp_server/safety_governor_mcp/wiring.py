@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import itertools
+from collections.abc import Mapping
+from typing import Any
 
 import structlog
 
 from safety_governor import logs, sources
-from safety_governor.domain import errors
+from safety_governor.domain import digests, errors, values
 from safety_governor.domain.audit import events
 from safety_governor.pipeline import ports
 from safety_governor.settings import Settings, read
@@ -90,14 +92,22 @@ class Trailed:
                 tool=call.tool,
                 caller=call.caller,
                 run=call.run,
-                arguments=call.arguments,
+                arguments=_digest(call.asked),
                 documents=call.documents,
                 status=call.status,
                 milliseconds=call.milliseconds,
-                problem=call.problem,
+                problem=values.clip(call.problem, values.TEXT_LIMIT),
             )
             # Two calls of one moment are two calls.
             self._trail.note(events.happened(called, at=call.at, once=(call.caller, call.at.isoformat(), str(next(self._numbers)))))
+
+
+def _digest(asked: Mapping[str, Any]) -> str:
+    try:
+        return digests.digest(dict(asked))
+    except (ValueError, TypeError):
+        # Such as numbers beyond what JSON can hold everywhere.
+        return digests.digest(repr(asked))
 
 
 def _store(settings: Settings) -> str:
