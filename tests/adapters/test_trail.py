@@ -10,6 +10,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
 import tracemalloc
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from safety_governor.adapters.audit import naming, reading
+from safety_governor.adapters.audit import late, naming, reading
 from safety_governor.adapters.audit.late import LateRecords
 from safety_governor.adapters.audit.trail import Trail
 from safety_governor.domain import errors, journal
@@ -193,6 +194,32 @@ class TestFullDisk:
         assert len((tmp_path / "journal.jsonl").read_bytes().splitlines()) == 1
         found = list(reading.verify(tmp_path / "audit", journal=tmp_path / "journal.jsonl", anchors={}))
         assert all(one.is_proved for one in found)
+
+    @pytest.mark.parametrize("hanging", ["trail", "journal"])
+    def test_that_hangs_is_said_as_well_and_counts_once_it_answers(
+        self, hanging: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(late, "WITHIN", 0.1)
+        hung, files = threading.Event(), {"trail": "workflow_events.jsonl", "journal": "journal.jsonl"}
+
+        def hangs(file: int) -> None:
+            if Path(f"/proc/self/fd/{file}").readlink().name == files[hanging]:
+                hung.wait(20)
+
+        async def main() -> None:
+            records = LateRecords(folder=tmp_path / "audit", journal=tmp_path / "journal.jsonl", now=lambda: NOON)
+            await records.open()
+            monkeypatch.setattr(os, "fsync", hangs)
+            records.note(trails.a_decision(1))
+            with pytest.raises(errors.JournalUnavailableError, match=r"has not answered within 0 s; nothing is executed"):
+                await records.intend(trails.an_intent())
+            hung.set()
+            await records.intend(trails.an_intent())
+            records.close()
+
+        asyncio.run(main())
+        assert kinds(tmp_path / "audit") == ["FileBegun", "Gated"]
+        assert len((tmp_path / "journal.jsonl").read_bytes().splitlines()) == 1
 
     def test_by_a_limit_on_files_leaves_a_whole_trail(self, tmp_path: Path) -> None:
         """A real limit of the operating system, in a process of its own; the line that had no room is written when there is room."""

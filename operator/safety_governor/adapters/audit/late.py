@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from safety_governor.domain.journal import End, Intent
 
 TRY_AGAIN = 5.0
 """Seconds until what could not be written is tried again."""
+WITHIN = 10.0
+"""Seconds that the disk may take; a volume that hangs says nothing, and the incident has to say what it waits for."""
 
 
 class LateRecords:
@@ -47,12 +49,14 @@ class LateRecords:
     async def intend(self, intent: Intent) -> None:
         """Durable when it returns, with all that the trail has to say up to here. Raises JournalUnavailableError."""
         assert self._trail is not None, "nothing is attended before the trail is open"  # noqa: S101
-        await self._trail.settle()
-        await self._at_work.intend(intent)
+        async with _in_time():
+            await self._trail.settle()
+            await self._at_work.intend(intent)
 
     async def end(self, end: End) -> None:
         """How it ended. Raises JournalUnavailableError."""
-        await self._at_work.end(end)
+        async with _in_time():
+            await self._at_work.end(end)
 
     async def append(self, happened: Sequence[Event]) -> Position | None:
         """See Trail.append."""
@@ -93,3 +97,16 @@ class LateRecords:
         if self._journal is None:
             raise errors.JournalUnavailableError("the journal is not open yet; nothing is executed before it is")
         return self._journal
+
+
+@contextlib.asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    """What is written late all the same is an intent without an action, which is what it would be after a crash."""
+    try:
+        async with asyncio.timeout(WITHIN):
+            yield
+    except TimeoutError as error:
+        raise errors.JournalUnavailableError(
+            f"the disk with the audit trail and the journal has not answered within {WITHIN:.0f} s; nothing is executed until it does. "
+            "Check its volume"
+        ) from error
