@@ -1,6 +1,9 @@
 """Publishing: every line at least once, in order, through crashes, rotations and a store that fails in every way."""
 
 import asyncio
+import contextlib
+import json
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -190,6 +193,48 @@ def test_line_that_is_not_durable_yet_waits_and_may_be_taken_back(tmp_path: Path
     assert records.ids() == [trails.an_event(number).id for number in (1, 2, 4, 5)]
 
 
+def test_line_that_was_read_ahead_and_taken_back_is_not_published(tmp_path: Path) -> None:
+    """A batch that is full ends before the line that is not durable; the file reader has that in its buffer all the same."""
+    path = tmp_path / "workflow_events.jsonl"
+    trails.write(tmp_path, trails.an_event(1), limit=1_000_000)
+    before = path.stat().st_size
+    trails.write(tmp_path, trails.an_event(2), limit=1_000_000)
+    records, durable = FakeRecords(), 2  # with the line that begins the file
+
+    async def main() -> None:
+        outbox = Outbox(tmp_path, durable=lambda: durable)
+        publisher = publishing.Publisher(outbox=outbox, records=records, batch=1)
+        for _ in range(2):
+            await publisher.publish()
+        with path.open("rb+") as file:
+            file.truncate(before)
+        nonlocal durable
+        await asyncio.to_thread(trails.write, tmp_path, trails.an_event(77777), trails.an_event(4), limit=1_000_000)
+        durable = 4
+        while await publisher.publish():
+            pass
+        outbox.close()
+
+    asyncio.run(main())
+    assert records.ids() == [trails.an_event(number).id for number in (1, 77777, 4)]
+
+
+def test_what_is_set_aside_is_for_the_owner_alone_and_a_torn_line_before_it_spoils_nothing(tmp_path: Path) -> None:
+    path = tmp_path / SET_ASIDE
+
+    async def main() -> None:
+        with contextlib.closing(Outbox(tmp_path)) as outbox:
+            await outbox.set_aside({"id": "first"}, "why")
+            with path.open("ab") as file:
+                file.write(b'{"id":"torn by a full di')
+            await outbox.set_aside({"id": "second"}, "why")
+
+    asyncio.run(main())
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    first, _, second = path.read_bytes().splitlines()
+    assert [json.loads(line)["id"] for line in (first, second)] == ["first", "second"]
+
+
 @pytest.mark.parametrize("change", ["shorter", "another file"])
 def test_file_that_is_put_back_while_it_is_read_is_read_anew(tmp_path: Path, change: str) -> None:
     records = FakeRecords()
@@ -324,6 +369,15 @@ def test_line_without_a_form_is_set_aside_and_does_not_block(wrong: dict[str, ob
     run(FakeClock(), outbox, records, seconds=3)
     assert (outbox.published, outbox.aside) == (5, [outbox.lines[2]["id"]])
     assert len(records.ids()) == 4
+
+
+def test_line_without_a_form_is_set_aside_once_however_long_the_store_does_not_answer() -> None:
+    outbox, records = MemoryOutbox(5), FakeRecords()
+    outbox.lines[2] = {**outbox.lines[2], "data": {}, "kind": "Claimed"}
+    records.failures = [errors.KnowledgeUnavailableError("down")] * 5
+    run(FakeClock(), outbox, records, seconds=120)
+    assert records.calls > 5
+    assert outbox.aside == [outbox.lines[2]["id"]]
 
 
 def test_later_state_of_an_incident_wins() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import gc
 import itertools
 import json
 import os
@@ -14,6 +15,7 @@ import threading
 import tracemalloc
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,7 +24,7 @@ from structlog.testing import capture_logs
 
 from safety_governor.adapters.audit import late, naming, reading
 from safety_governor.adapters.audit.late import LateRecords
-from safety_governor.adapters.audit.trail import Trail
+from safety_governor.adapters.audit.trail import AT_ONCE, Trail
 from safety_governor.domain import errors, journal
 from safety_governor.domain.audit import chain
 from safety_governor.domain.audit.events import Stream
@@ -38,6 +40,13 @@ def lines(folder: Path, stream: Stream = Stream.WORKFLOW_EVENTS) -> list[dict[st
 
 def kinds(folder: Path, stream: Stream = Stream.WORKFLOW_EVENTS) -> list[object]:
     return [line["kind"] for line in lines(folder, stream)]
+
+
+def _nested(depth: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for _ in range(depth):
+        found = {"a": found}
+    return found
 
 
 class TestFiles:
@@ -92,6 +101,40 @@ class TestFiles:
     def test_take_any_text(self, tmp_path: Path, message: str) -> None:
         trails.write(tmp_path, trails.an_event(1, message=message))
         assert len(lines(tmp_path)) == 2
+        assert trails.verify(tmp_path) == []
+
+    def test_say_of_an_event_that_has_no_form_that_it_has_none_and_go_on(self, tmp_path: Path) -> None:
+        async def main(trail: Trail) -> None:
+            odd = trails.an_event(1).model_copy(update={"data": _nested(3000)})
+            assert await trail.append([trails.an_event(0), odd, trails.an_event(2)]) is not None
+            await trail.settle()
+
+        with capture_logs() as logged, contextlib.closing(Trail.open(tmp_path, now=lambda: NOON)) as trail:
+            asyncio.run(main(trail))
+        assert [line["id"] for line in lines(tmp_path)[1:]] == [trails.an_event(number).id for number in range(3)]
+        assert "cannot be written as a line" in str(lines(tmp_path)[2]["data"])
+        assert [one["id"] for one in logged if "cannot be written as a line" in one["event"]] == [trails.an_event(1).id]
+        assert trails.verify(tmp_path) == []
+
+    def test_go_on_by_the_right_number_although_the_folder_could_not_be_read_at_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As while the process has as many files open as it may."""
+
+        async def main(trail: Trail) -> None:
+            number = 0
+            while not (tmp_path / "workflow_events.000001.jsonl").exists():
+                number += 1
+                await trail.append([trails.an_event(number)])
+            with monkeypatch.context() as patched:
+                patched.setattr(naming, "full_files", lambda *_: os.close(-1))
+                assert await trail.append([trails.an_event(1000)]) is None
+            for more in range(2 * number):
+                assert await trail.append([trails.an_event(2000 + more)]) is not None
+
+        with capture_logs(), contextlib.closing(Trail.open(tmp_path, now=lambda: NOON, limit=trails.SMALL)) as trail:
+            asyncio.run(main(trail))
+        assert len(naming.files(tmp_path, Stream.WORKFLOW_EVENTS)) >= 3
         assert trails.verify(tmp_path) == []
 
     def test_are_refused_to_a_second_process(self, tmp_path: Path) -> None:
@@ -220,6 +263,57 @@ class TestFullDisk:
         asyncio.run(main())
         assert kinds(tmp_path / "audit") == ["FileBegun", "Gated"]
         assert len((tmp_path / "journal.jsonl").read_bytes().splitlines()) == 1
+
+    def test_costs_no_more_work_the_more_there_is_to_write(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Otherwise every decision would wait for all that waits to be worked out once more."""
+        linked: list[object] = []
+
+        def counted(*args: Any, **named: Any) -> Any:
+            linked.append(args)
+            return real(*args, **named)
+
+        def full(*_: object) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        async def main(trail: Trail) -> None:
+            await trail.append([trails.an_event(0)])
+            with monkeypatch.context() as patched:
+                patched.setattr(os, "write", full)
+                patched.setattr(chain, "linked", counted)
+                for number in range(1, 2001):
+                    trail._keep([trails.an_event(number)])
+                assert await trail.append([trails.an_event(2001)]) is None
+            await trail.settle()
+
+        real = chain.linked
+        with capture_logs(), contextlib.closing(Trail.open(tmp_path, now=lambda: NOON, limit=10_000_000)) as trail:
+            asyncio.run(main(trail))
+        assert len(linked) == AT_ONCE
+        assert [line["id"] for line in lines(tmp_path)[1:]] == [trails.an_event(number).id for number in range(2002)]
+        assert trails.verify(tmp_path) == []
+
+    def test_that_says_so_late_leaves_no_error_that_nobody_looked_at(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("safety_governor.adapters.audit.trail.SLOW", timedelta(seconds=0.05))
+        hung, unseen = threading.Event(), []
+
+        def full(*_: object) -> int:
+            hung.wait(20)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        async def main(trail: Trail) -> None:
+            asyncio.get_running_loop().set_exception_handler(lambda _, what: unseen.append(what["message"]))
+            with monkeypatch.context() as patched:
+                patched.setattr(os, "write", full)
+                assert await trail.append([trails.an_event(1)]) is None
+                hung.set()
+                with pytest.raises(errors.JournalUnavailableError):
+                    await trail.settle()
+            await trail.settle()
+            gc.collect()
+
+        with capture_logs(), contextlib.closing(Trail.open(tmp_path, now=lambda: NOON)) as trail:
+            asyncio.run(main(trail))
+        assert unseen == []
 
     def test_by_a_limit_on_files_leaves_a_whole_trail(self, tmp_path: Path) -> None:
         """A real limit of the operating system, in a process of its own; the line that had no room is written when there is room."""

@@ -69,9 +69,17 @@ class Publisher:
             self._on_backlog(0)
             return 0
         found: list[Record] = []
+        formless: list[tuple[Mapping[str, Any], Exception]] = []
         for line in lines:
-            found += await self._of(line)
+            try:
+                found += documents.records_of(line)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one line, the others go on
+                formless.append((line, error))
         await self._write(found)
+        # After what may have to be tried again, so that it is set aside once.
+        for line, why in formless:
+            _log.error("a line of the audit trail has no form to be published in; it is set aside", seq=line.get("seq"), error=str(why))
+            await self._outbox.set_aside({"line": line}, f"it has no form to be published in ({type(why).__name__})")
         await self._outbox.done(int(lines[-1]["seq"]))
         await self._count()
         return len(lines)
@@ -88,14 +96,6 @@ class Publisher:
                 why = refused[one.id]
                 _log.error("the store refuses a record for good; it is set aside, the others go on", index=one.index, id=one.id, why=why)
                 await self._outbox.set_aside({"index": one.index, "id": one.id, "document": one.document}, why)
-
-    async def _of(self, line: Mapping[str, Any]) -> Sequence[Record]:
-        try:
-            return documents.records_of(line)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one line, the others go on
-            _log.error("a line of the audit trail has no form to be published in; it is set aside", seq=line.get("seq"), error=str(error))
-            await self._outbox.set_aside({"line": line}, f"it has no form to be published in ({type(error).__name__})")
-            return ()
 
     async def _count(self) -> None:
         try:

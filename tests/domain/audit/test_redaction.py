@@ -1,5 +1,6 @@
 """Secrets never reach the trail, and what is no secret stays as it is."""
 
+import json
 import time
 
 import pytest
@@ -93,6 +94,11 @@ def test_lists_numbers_and_objects_under_such_a_name_are_hidden_as_well() -> Non
         "credentials": None,
         "secret": False,
     }
+
+
+def test_text_that_has_no_form_in_utf_8_is_given_one_wherever_it_stands() -> None:
+    odd = "sha256:" + "a" * 64 + "\ud800"
+    json.dumps(redaction.without_secrets({"token": odd, "tokens": [odd], "a\ud800": odd}), ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize(

@@ -54,14 +54,19 @@ class Chained:
     def append(self, happened: Sequence[Event], *, heads: Mapping[str, Position]) -> None:
         """Durable when it returns; what is there already is left out. Raises OSError and UnusableError; then nothing was written."""
         if not self._lines.ready():
-            self._learn()
+            try:
+                self._learn()
+            except OSError:
+                # Half of it may be known now; closed, it is learnt before anything is written.
+                self._lines.close()
+                raise
         news = [one for one in OrderedDict((event.id, event) for event in happened).values() if one.id not in self._known]
         if not news:
             return
         self._begin(news[0].at)
         written, last = [], self._last
         for event in news:
-            line, last = chain.linked(_fields(event, heads), after=last)
+            line, last = _linked(event, heads, after=last)
             written.append(line)
         self._lines.append(b"".join(written))
         self._last = last
@@ -120,6 +125,16 @@ class Chained:
         self._known.move_to_end(identifier)
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
+
+
+def _linked(event: Event, heads: Mapping[str, Position], *, after: Position | None) -> tuple[bytes, Position]:
+    try:
+        return chain.linked(_fields(event, heads), after=after)
+    except (ValueError, TypeError, RecursionError) as error:
+        # It has its place all the same: left where it is, it would hold up everything that comes after it.
+        why = f"what happened cannot be written as a line ({type(error).__name__})"
+        _log.error(why, id=event.id, kind=event.kind, incident=event.incident, error=str(error))
+        return chain.linked(_fields(event.model_copy(update={"data": {"unwritten": why}}), heads), after=after)
 
 
 def _fields(event: Event, heads: Mapping[str, Position]) -> dict[str, JsonValue]:

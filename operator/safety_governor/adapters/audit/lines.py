@@ -233,6 +233,11 @@ def _write(file: int, line: bytes) -> None:
         rest = rest[os.write(file, rest) :]
 
 
+def private(path: str, flags: int) -> int:
+    """Opens a file that, when it is new, is for the owner alone, as all that is told of incidents is."""
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

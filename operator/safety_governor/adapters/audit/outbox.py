@@ -78,6 +78,7 @@ class Outbox:
             self._published = self._load()
         if self._reader is None:
             self._reader, self._read = _Reader(self._folder, self._stream, after=self._published), []
+        self._reader.forget()
         while len(self._read) < limit and (line := self._reader.next()) is not None:
             if durable is not None and line.seq > durable:
                 self._reader.back()
@@ -133,7 +134,12 @@ class Outbox:
             reader.close()
 
     def _set_aside(self, what: Mapping[str, Any], why: str) -> None:
-        with (self._folder / SET_ASIDE).open("ab") as file:
+        with open(self._folder / SET_ASIDE, "a+b", opener=lines.private) as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    # A full disk or a crash tore the last line; this one is to stay readable.
+                    file.write(b"\n")
             file.write(json.dumps({**what, "why": why}).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
@@ -194,11 +200,17 @@ class _Reader:
     def back(self) -> None:
         """Read the last line once more, as it will be then."""
         if self._file is not None:
-            # With a buffer of its own: what is in this one may be taken back.
+            self._file.seek(self._at)
+            self.forget()
+
+    def forget(self) -> None:
+        """Read from the disk what comes next: what was read ahead may have been taken back since."""
+        if self._file is not None:
+            at = self._file.tell()
             again = os.fdopen(os.dup(self._file.fileno()), "rb")
             self._file.close()
             self._file = again
-            self._file.seek(self._at)
+            self._file.seek(at)
 
     def is_lost(self) -> bool:
         """Whether the file that is read is not, or not wholly, where it was."""

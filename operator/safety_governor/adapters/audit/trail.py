@@ -30,6 +30,9 @@ SLOW = timedelta(seconds=2)
 BACKLOG = 50_000
 """So many events are kept while nothing can be written."""
 
+AT_ONCE = 500
+"""So many events are written at once: a try that fails costs no more than that, however much waits."""
+
 WRITTEN = (Stream.TOOL_TRACE, Stream.AGENT_RUNS, Stream.RELIABILITY_METRICS, Stream.WORKFLOW_EVENTS)
 """In this order, so that a decision names where the others were with what belongs to it."""
 
@@ -85,7 +88,10 @@ class Trail:
         """Where workflow_events stands with these in it, durably; None when that takes too long or cannot be done now. Never raises."""
         self._keep(happened)
         try:
-            await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(self._submit())), timeout=SLOW.total_seconds())
+            written = asyncio.wrap_future(self._submit())
+            # Why it fails after nobody waits for it any more was said by whoever wrote.
+            written.add_done_callback(lambda done: done.cancelled() or done.exception())
+            await asyncio.wait_for(asyncio.shield(written), timeout=SLOW.total_seconds())
         except (TimeoutError, errors.JournalUnavailableError):
             return None
         return self._streams[Stream.WORKFLOW_EVENTS].last
@@ -151,10 +157,8 @@ class Trail:
             at = self._now()
             waiting.append(events.happened(events.EventsLost(count=lost), at=at, once=(str(lost), at.isoformat())))
         try:
-            for stream in WRITTEN:
-                happened = [one for one in waiting if one.stream is stream]
-                if happened:
-                    self._streams[stream].append(happened, heads=self._heads())
+            for start in range(0, len(waiting), AT_ONCE):
+                self._write_some(waiting[start : start + AT_ONCE])
         except (OSError, lines.UnusableError) as error:
             advice = lines.remedy(error, "Check the volume that it is on.")
             sentence = (
@@ -168,11 +172,18 @@ class Trail:
         if self._failing:
             _log.info("the audit trail can be written again; what was missing is in it now", events=len(waiting))
         self._failing = False
+        with self._lock:
+            self._lost -= lost
+
+    def _write_some(self, waiting: Sequence[Event]) -> None:
+        for stream in WRITTEN:
+            happened = [one for one in waiting if one.stream is stream]
+            if happened:
+                self._streams[stream].append(happened, heads=self._heads())
         written = {one.id for one in waiting}
         with self._lock:
             while self._waiting and self._waiting[0].id in written:
                 self._waiting.popleft()
-            self._lost -= lost
 
     def _heads(self) -> dict[str, Position]:
         found = {stream.value: chained.last for stream, chained in self._streams.items() if stream is not Stream.WORKFLOW_EVENTS}

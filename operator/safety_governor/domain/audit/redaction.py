@@ -65,13 +65,17 @@ def _is_prose(found: re.Match[str], core: str) -> bool:
 def without_secrets(content: JsonValue) -> JsonValue:
     """The same of every text in it, names of fields included."""
     if isinstance(content, str):
-        # Half of a surrogate pair has no form in UTF-8; an agent may send one all the same.
-        return redacted(content.encode("utf-8", "replace").decode())
+        return redacted(_text(content))
     if isinstance(content, list):
         return [without_secrets(part) for part in content]
     if isinstance(content, dict):
-        return {redacted(name): _field(name, part) for name, part in content.items()}
+        return {redacted(_text(name)): _field(name, part) for name, part in content.items()}
     return content
+
+
+def _text(given: str) -> str:
+    """Half of a surrogate pair has no form in UTF-8; an agent may send one all the same."""
+    return given.encode("utf-8", "replace").decode()
 
 
 def _field(name: str, part: JsonValue) -> JsonValue:
@@ -83,9 +87,11 @@ def _field(name: str, part: JsonValue) -> JsonValue:
 
 def _hidden(part: JsonValue) -> JsonValue:
     if isinstance(part, dict):
-        return {redacted(name): _hidden(one) for name, one in part.items()}
+        return {redacted(_text(name)): _hidden(one) for name, one in part.items()}
     if isinstance(part, list):
         return [_hidden(one) for one in part]
-    if part is None or isinstance(part, bool) or (isinstance(part, str) and (not part or _NOT_SECRET.match(part))):
+    if part is None or isinstance(part, bool):
         return part
+    if isinstance(part, str) and (not part or _NOT_SECRET.match(part)):
+        return _text(part)
     return "[redacted]"
