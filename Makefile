@@ -18,8 +18,7 @@ test: lint types servers elasticsearch ## Everything, the real API server includ
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 crashes: $(VENV)/ready servers elasticsearch ## What takes minutes: the operator killed at every instant, outages, a storm; prints the table
-	$(BIN)/python -m pytest -n $(WORKERS) tests/e2e/test_crash.py tests/e2e/test_faults.py tests/e2e/test_storm.py tests/e2e/test_elasticsearch_killed.py \
-		tests/test_demo.py tests/test_testbed --thorough $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --thorough -m "(crash or thorough) and not registry" $(ARGS)
 
 lint: $(VENV)/ready ## Style and the import contract
 	$(BIN)/ruff check .

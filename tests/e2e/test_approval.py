@@ -278,6 +278,7 @@ class TestCommand:
         assert code == 0
         assert "Resolved" in said.splitlines()[-1]
 
+    @pytest.mark.thorough
     def test_api_server_that_is_not_ready_is_tried_again_and_said_so(self, shop: Shop, operator: OperatorProcess) -> None:
         shop.deploy("ledger")
         shop.report("stuck", **LEDGER)

@@ -18,6 +18,8 @@ from support.operator_process import StartOperator
 from support.shop import Shop
 from testbed import wait_until
 
+pytestmark = pytest.mark.crash
+
 LEDGER = {"service": "ledger", "summary": "The ledger queue does not drain, the consumer hangs"}
 IN_THE_SUITE = ("restart", "restart-approved", "undo-regressed", "webhook")
 SECRET = "0123456789abcdef0123456789abcdef"

@@ -36,6 +36,8 @@ from support.troublemaker import (
 )
 from testbed import ControlPlane, deployment_yaml, wait_until
 
+pytestmark = pytest.mark.crash
+
 KNOWLEDGE = Path(__file__).parent / "knowledge"
 LEDGER = {"service": "ledger", "summary": "The ledger queue does not drain, the consumer hangs"}
 LAST_WORDS = ("the Lease ran out", "another operator has taken the Lease", "the operator cannot start or go on")

@@ -237,6 +237,7 @@ def test_of_several_policies_the_strictest_of_each_field_holds_and_each_says_so(
     assert len(shop.acts(mark)) == 1
 
 
+@pytest.mark.thorough
 def test_policy_shows_freezes_and_the_kill_switch_and_showing_wakes_nobody(shop: Shop, operator: OperatorProcess) -> None:
     shop.deploy("web")
     shop.deploy("other")
@@ -268,6 +269,7 @@ def test_policy_shows_freezes_and_the_kill_switch_and_showing_wakes_nobody(shop:
     assert "heldUntil" not in shop.status("waiting")["execution"], "only a person ends the suspension"
 
 
+@pytest.mark.thorough
 def test_limits_are_known_again_after_a_restart(shop: Shop, operator: OperatorProcess, journal: Path) -> None:
     shop.deploy("web")
     for name in ("other", "third"):

@@ -107,6 +107,7 @@ def test_second_operator_stands_by_and_takes_over_when_the_first_dies(shop: Shop
     assert shop.restarts("payments", mark) == 2
 
 
+@pytest.mark.thorough
 def test_operator_that_slept_through_its_lease_exits_and_does_nothing(shop: Shop, start_operator: StartOperator) -> None:
     shop.deploy("payments")
     first = start_operator()

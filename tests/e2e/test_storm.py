@@ -12,6 +12,8 @@ import pytest
 from support.operator_process import StartOperator
 from support.shop import Shop
 
+pytestmark = pytest.mark.crash
+
 SUMMARY = "The workers hang and the queue grows"
 INCIDENTS, TARGETS, BUDGET = 200, 10, 5
 MEGABYTE = 1024

@@ -282,6 +282,7 @@ class TestForeignClients:
             assert told.structured_content["status"] in ("ok", "empty")
 
     @pytest.mark.thorough
+    @pytest.mark.registry
     @pytest.mark.skipif(shutil.which("npx") is None, reason="npx is not there")
     def test_inspector(self, served: ToolProcess) -> None:
         asked = ["npx", "--yes", INSPECTOR, "--cli", f"{served.url}/mcp", "--transport", "http"]
