@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 import mcp_types
-import pydantic
 import structlog
 from fastmcp.exceptions import NotFoundError, ValidationError
 from fastmcp.server.auth import AccessToken
@@ -17,8 +16,8 @@ from fastmcp.tools import Tool
 from fastmcp.tools.base import ToolResult
 from mcp.shared.exceptions import MCPError
 
-from safety_governor.domain import values
-from safety_governor_mcp import figures, tools, trace
+from safety_governor.domain import digests, values
+from safety_governor_mcp import figures, tools, trace, wrong
 from safety_governor_mcp.results import Result, Status
 
 ALONE = "stdio"
@@ -86,7 +85,7 @@ class Attending(Middleware):
             else:
                 result = await call_next(context)
         except ValidationError as error:
-            result = self._refused(Status.INVALID, _told(error))
+            result = self._refused(Status.INVALID, wrong.sentence(error))
         except NotFoundError:
             # The protocol has an answer of its own for that.
             note("invalid", problem="there is no such tool")
@@ -111,23 +110,26 @@ class Attending(Middleware):
 
     def _caller(self) -> tuple[str, str]:
         token = get_access_token()
-        who = _named(token) if token is not None else ""
+        who = named(token) if token is not None else ""
         run = get_http_request().headers.get(RUN_HEADER, "") if self._nobody != ALONE else ""
-        return values.clip(who or self._nobody, values.LINE_LIMIT), values.clip(
-            "".join(sign for sign in run if sign.isprintable()), values.LINE_LIMIT
-        )
+        return who or self._nobody, values.clip("".join(sign for sign in run if sign.isprintable()), values.LINE_LIMIT)
 
     def _refused(self, status: Status, reason: str) -> ToolResult:
         told: Result[None] = Result(status=status, reason=values.clip(reason, 2000), source="mcp server", as_of=self._now())
         return ToolResult(structured_content=told.model_dump(mode="json"))
 
 
-def _named(token: AccessToken) -> str:
+def named(token: AccessToken) -> str:
     """One name for one caller: two must never share one, or one could cite what only the other was shown."""
     # What FastMCP makes of the name where both tokens and JWTs are let in is the same for all tokens.
     own = token.original_client_id or token.client_id
-    # A name in the file of tokens has no colon, so nobody gets it by a JWT.
-    return f"jwt:{token.claims.get('sub') or own}" if token.claims else own
+    if not token.claims:
+        return own
+    # A name in the file of tokens has no colon, so nobody gets it by a JWT; nor does one client get the name of another's user.
+    subject = token.claims.get("sub")
+    name = f"jwt:{subject}" if subject else f"jwt-client:{own}"
+    # What is cut or left out of one name could make it another's.
+    return name if len(name) <= values.LINE_LIMIT and name.isprintable() else f"jwt-{digests.digest_of_bytes(repr(name).encode())}"
 
 
 class Allowance:
@@ -156,21 +158,3 @@ def _documents(answered: dict[str, Any]) -> tuple[str, ...]:
     data = answered.get("data")
     found = data.get("documents", ()) if isinstance(data, dict) else ()
     return tuple(str(one["id"]) for one in found)
-
-
-def _told(error: ValidationError) -> str:
-    """What is wrong with the arguments, one sentence for each, without repeating them."""
-    cause = error.__cause__
-    if not isinstance(cause, pydantic.ValidationError):
-        return "the arguments do not fit the tool's input schema; look at it again"
-    found = []
-    for problem in cause.errors(include_url=False, include_input=False, include_context=False)[:8]:
-        name = ".".join(str(part) for part in problem["loc"]) or "the arguments"
-        kind = problem["type"]
-        if kind in ("missing", "missing_argument"):
-            found.append(f"{name} is missing")
-        elif kind in ("unexpected_keyword_argument", "extra_forbidden"):
-            found.append(f"there is no argument {values.clip(name, 64)}")
-        else:
-            found.append(f"{values.clip(name, 64)}: {problem['msg']}")
-    return f"{'; '.join(found)}. Correct that and call again."

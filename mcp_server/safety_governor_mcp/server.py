@@ -13,6 +13,7 @@ from fastmcp.utilities.json_schema import dereference_refs
 from safety_governor import __version__
 from safety_governor_mcp.attending import Attending
 from safety_governor_mcp.stdio import StdioServer
+from safety_governor_mcp.tools import TITLES
 from safety_governor_mcp.tools.knowledge import KnowledgeTools
 from safety_governor_mcp.tools.reliability import ReliabilityTools
 
@@ -62,10 +63,11 @@ def build(knowledge: KnowledgeTools, reliability: ReliabilityTools, *, attending
 
 
 def _tool(function: Callable[..., Any]) -> Tool:
-    """With schemas that refer to nothing, as some clients cannot follow references."""
+    """With a title, and schemas that refer to nothing, as some clients cannot follow references."""
     tool = Tool.from_function(function, annotations=READ_ONLY)
-    inlined = {
+    own = {
+        "title": TITLES[tool.name],
         "parameters": dereference_refs(tool.parameters),
         "output_schema": tool.output_schema and dereference_refs(tool.output_schema),
     }
-    return tool.model_copy(update=inlined)
+    return tool.model_copy(update=own)

@@ -13,7 +13,8 @@ class Call:
     tool: str
     """Its name."""
     caller: str
-    """Who called: the name of the token, or `jwt:` and the subject of the JWT; `stdio` for the process that started us."""
+    """Who called: the name of the token, or `jwt:` and the subject of the JWT, or `jwt-` and a digest where that is no short text;
+    `jwt-client:` and the client where it has none; `stdio` for the process that started us."""
     run: str
     """The agent's run, as it names it in X-Governor-Run; empty when it does not."""
     asked: Mapping[str, Any]

@@ -88,18 +88,24 @@ class Trailed:
         """Write what is held."""
         held, self._held = self._held, []
         for call in held:
-            called = events.ToolCalled(
-                tool=call.tool,
-                caller=call.caller,
-                run=call.run,
-                arguments=_digest(call.asked),
-                documents=call.documents,
-                status=call.status,
-                milliseconds=call.milliseconds,
-                problem=values.clip(call.problem, values.TEXT_LIMIT),
-            )
-            # Two calls of one moment are two calls.
-            self._trail.note(events.happened(called, at=call.at, once=(call.caller, call.at.isoformat(), str(next(self._numbers)))))
+            try:
+                self._write(call)
+            except Exception:  # noqa: BLE001 - whatever is wrong with one call, those that others made are kept
+                _log.exception("a call of a tool is not in the trail; what it showed counts as not seen", tool=call.tool)
+
+    def _write(self, call: trace.Call) -> None:
+        called = events.ToolCalled(
+            tool=call.tool,
+            caller=call.caller,
+            run=call.run,
+            arguments=_digest(call.asked),
+            documents=call.documents,
+            status=call.status,
+            milliseconds=call.milliseconds,
+            problem=values.clip(call.problem, values.TEXT_LIMIT),
+        )
+        # Two calls of one moment are two calls.
+        self._trail.note(events.happened(called, at=call.at, once=(call.caller, call.at.isoformat(), str(next(self._numbers)))))
 
 
 def _digest(asked: Mapping[str, Any]) -> str:

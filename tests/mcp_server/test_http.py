@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -223,6 +224,22 @@ class TestBeside:
         [one] = traced()
         assert (one["caller"], one["tool"], one["documents"]) == ("kibana", "search_runbooks", ["checkout-hung-workers"])
         assert "workers hang" not in str(one)
+
+    def test_who_calls_at_the_same_time_is_not_taken_for_another(self, store: Path, tmp_path: Path) -> None:
+        with ToolProcess(store, tmp_path) as process:
+            second, line = tokens.new("other")
+            with process.tokens.open("a") as file:
+                file.write(f"{line}\n")
+            owners = {"kibana": process.token, "other": second}
+
+            def call(number: int) -> None:
+                name = ("kibana", "other")[number % 2]
+                process.call("search_runbooks", token=owners[name], query="hang", service="checkout", headers={"X-Governor-Run": name})
+
+            with ThreadPoolExecutor(8) as callers:
+                list(callers.map(call, range(60)))
+        seen = [(one["caller"], one["run"]) for one in process.traced()]
+        assert sorted(seen) == [("kibana", "kibana")] * 30 + [("other", "other")] * 30
 
     def test_what_was_called_last_is_in_the_trail_when_it_ends(self, store: Path, tmp_path: Path) -> None:
         with ToolProcess(store, tmp_path) as process:

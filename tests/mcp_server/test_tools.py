@@ -2,17 +2,23 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any, get_args
 
 import mcp_types
 import pytest
+import structlog
 from fastmcp import Client
+from fastmcp.server.auth import AccessToken
 from mcp.shared.exceptions import MCPError
 
 from safety_governor.domain import documents, errors, scores, values
-from safety_governor_mcp import attending, figures, limits, quoting, server, tools, trace
+from safety_governor.domain.audit import events
+from safety_governor.pipeline import auditing
+from safety_governor_mcp import attending, figures, limits, quoting, server, tools, trace, wiring
 from safety_governor_mcp.tools import knowledge as knowledge_tools
 from safety_governor_mcp.tools.knowledge import KnowledgeTools
 from safety_governor_mcp.tools.reliability import ReliabilityTools
@@ -184,19 +190,45 @@ class TestLogs:
 WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "an argument is missing": ("search_runbooks", {"query": "x"}, "service is missing"),
     "an argument is made up": ("query_live_logs", {"service": "a", "colour": "red"}, "there is no argument colour"),
-    "a query is too long": ("search_runbooks", {"query": "x" * 1001, "service": "a"}, "query: String should have at most 1000 characters"),
-    "a service is no name": ("query_live_logs", {"service": "A B"}, "service: String should match pattern"),
+    "a query is too long": ("search_runbooks", {"query": "x" * 1001, "service": "a"}, "query has to have 1000 characters at most"),
+    "a query is empty": ("search_runbooks", {"query": "", "service": "a"}, "query has to have characters, 1 at least"),
+    "a query is a number": ("search_runbooks", {"query": 7, "service": "a"}, "query has to be text"),
+    "a service is no name": (
+        "query_live_logs",
+        {"service": "A B"},
+        "service has to be the name as the incident gives it: lower-case letters, digits, - and . only, beginning and ending with",
+    ),
+    "a made-up argument plays tricks on terminals": ("query_live_logs", {"service": "a", "b\x1b[2J\n": 1}, "there is no argument b?[2J?."),
+    "a number is a word": ("query_live_logs", {"service": "a", "minutes": "many"}, "minutes has to be a whole number"),
+    "a number is a fraction": ("query_live_logs", {"service": "a", "minutes": 1.5}, "minutes has to be a whole number"),
+    "there are too few": ("search_runbooks", {"query": "x", "service": "a", "limit": 0}, "limit has to be 1 at least"),
+    "a stance is made up": ("search_evidence", {"query": "x", "service": "a", "stance": "likes"}, "stance has to be 'supports'"),
+    "steps are none": (
+        "check_policy_conflicts",
+        {"action": "a", "service": "a", "severity": "low", "step_types": []},
+        "step_types has to have entries, 1 at least",
+    ),
+    "steps are one word": (
+        "check_policy_conflicts",
+        {"action": "a", "service": "a", "severity": "low", "step_types": "Scale"},
+        "step_types has to be a list",
+    ),
+    "a step is made up": (
+        "check_policy_conflicts",
+        {"action": "a", "service": "a", "severity": "low", "step_types": ["Reboot"]},
+        "step_types.0 has to be 'RolloutRestart'",
+    ),
     "there are too many": (
         "search_runbooks",
         {"query": "x", "service": "a", "limit": 99},
-        "limit: Input should be less than or equal to 10",
+        "limit has to be 10 at most",
     ),
     "a severity is made up": (
         "check_policy_conflicts",
         {"action": "a", "service": "a", "severity": "apocalyptic"},
-        "severity: Input should be 'low', 'medium', 'high' or 'critical'",
+        "severity has to be 'low', 'medium', 'high' or 'critical'",
     ),
-    "a model has no name": ("ddft_score", {"model": ""}, "model: String should have at least 1 character"),
+    "a model has no name": ("ddft_score", {"model": ""}, "model has to have characters, 1 at least"),
 }
 
 
@@ -207,6 +239,14 @@ async def test_model_is_told_what_to_correct_when(tool: str, arguments: dict[str
     assert why in told["reason"]
     assert told["reason"].endswith("Correct that and call again.")
     assert "xxxx" not in told["reason"]
+    # Words of the library are for programmers, not for models.
+    assert not re.search(r"\b(?:Input|String|List|Value) should\b", told["reason"])
+
+
+async def test_pattern_that_is_told_in_words_is_the_one_that_is_asked_for(agent: Agent) -> None:
+    tools = await agent.client.list_tools()
+    patterns = {(name, one["pattern"]) for tool in tools for name, one in tool.input_schema["properties"].items() if "pattern" in one}
+    assert patterns == {("service", r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")}
 
 
 class TestUnknown:
@@ -244,7 +284,14 @@ class TestScores:
         tools = ReliabilityTools(None, now=lambda: NOON)
         told = await tools.ddft_score(model="gpt-5.4")
         assert (told.status.value, told.data) == ("unavailable", None)
-        assert "is configured" in (told.reason or "")
+        assert told.reason == "no address of DDFT is known; set DDFT_API_URL"
+        profile = await tools.reliability_profile(model="gpt-5.4")
+        assert (profile.reason or "").split("; set ") == [
+            "eect: no address of EECT is known",
+            "EECT_API_URL; ddft: no address of DDFT is known",
+            "DDFT_API_URL; cdct: no address of CDCT is known",
+            "CDCT_API_URL",
+        ]
 
     async def test_are_told_with_null_for_what_is_unknown(self) -> None:
         reading = scores.Reading(
@@ -292,6 +339,53 @@ async def test_names_that_callers_make_up_are_kept_nowhere_even_of_calls_too_man
                 await agent.client.call_tool(f"made_up_{number}" * 50, {}, raise_on_error=False)
     assert "made_up" not in agent.figures.text().decode()
     assert [one.tool for one in agent.traced.calls] == ["unknown"]
+
+
+async def test_titles_are_written_as_people_write_them(agent: Agent) -> None:
+    titles = {one.name: one.title for one in await agent.client.list_tools()}
+    assert (titles["ddft_score"], titles["search_runbooks"]) == ("DDFT score", "Search runbooks")
+    assert all(titles.values())
+
+
+def _jwt(**claims: str) -> AccessToken:
+    """As FastMCP makes it of a JWT; who it is for it always says."""
+    own = claims.get("client_id") or claims.get("sub") or "unknown"
+    return AccessToken(token="x", client_id=own, scopes=[], claims={"iss": "https://id.example", **claims})
+
+
+class TestCallers:
+    def test_have_names_of_their_own(self) -> None:
+        long = "s" * 300
+        callers = [
+            AccessToken(token="x", client_id="kibana", scopes=[]),
+            _jwt(sub="kibana"),
+            _jwt(client_id="kibana"),
+            _jwt(sub="kibana\n"),
+            _jwt(sub="kibana\x1b"),
+            _jwt(sub="\ud800"),
+            _jwt(sub=f"{long}1"),
+            _jwt(sub=f"{long}2"),
+        ]
+        names = [attending.named(one) for one in callers]
+        assert len(set(names)) == len(names)
+        assert names[:3] == ["kibana", "jwt:kibana", "jwt-client:kibana"]
+        assert all(name.isprintable() and len(name) <= values.LINE_LIMIT for name in names)
+
+    async def test_call_that_cannot_be_kept_takes_none_of_others_with_it(self) -> None:
+        kept: list[events.Event] = []
+
+        class Trail(auditing.NoTrail):
+            def note(self, event: events.Event) -> None:
+                kept.append(event)
+
+        traced = wiring.Trailed(Trail())
+        call = trace.Call(tool="search_runbooks", caller="a", run="", asked={}, status="ok", at=NOON, milliseconds=1)
+        traced.record(dataclasses.replace(call, caller="x" * 1000))
+        traced.record(dataclasses.replace(call, caller="b"))
+        with structlog.testing.capture_logs() as logged:
+            traced.flush()
+        assert [one.data["caller"] for one in kept] == ["b"]
+        assert ["is not in the trail" in one["event"] for one in logged] == [True]
 
 
 async def test_schemas_refer_to_nothing_and_are_looked_up_by_name(agent: Agent) -> None:

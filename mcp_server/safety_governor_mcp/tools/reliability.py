@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from safety_governor.domain import scores
+from safety_governor.domain import scores, values
 from safety_governor.pipeline import ports
 from safety_governor_mcp.results import Answer, Result, Status
 from safety_governor_mcp.tools.answering import in_time
@@ -18,7 +18,6 @@ Model = Annotated[
         min_length=1, max_length=scores.MODEL_NAME_LIMIT, description="The model exactly as the score services name it, such as gpt-5.4."
     ),
 ]
-NOT_CONFIGURED = "no address of this score service is configured (CDCT_API_URL, DDFT_API_URL, EECT_API_URL); its figures are unknown"
 
 
 class Scored(Answer):
@@ -111,12 +110,13 @@ class ReliabilityTools:
         )
         if known.state is scores.ScoreState.KNOWN:
             return Result(status=Status.OK, data=data, source=self._sources(readings), as_of=self.now())
-        reason = "; ".join(f"{one.value}: {reading.reason}" for one, reading in readings.items())[:2000]
+        reason = values.clip("; ".join(f"{one.value}: {reading.reason}" for one, reading in readings.items()), 2000)
         return Result(status=Status.UNAVAILABLE, reason=reason, source=self._sources(readings), as_of=self.now())
 
     async def _read(self, service: scores.Service, model: str) -> scores.Reading:
         if self._services is None:
-            return scores.unread(service, model, scores.Status.UNAVAILABLE, NOT_CONFIGURED, source=self.source, as_of=self.now())
+            why = f"no address of {service.upper()} is known; set {service.upper()}_API_URL"
+            return scores.unread(service, model, scores.Status.UNAVAILABLE, why, source=self.source, as_of=self.now())
         return await self._services.read(service.value, model)
 
     def _told(self, reading: scores.Reading) -> Result[Scored]:
