@@ -27,8 +27,8 @@ from safety_governor.adapters.audit.late import LateRecords
 from safety_governor.adapters.audit.trail import AT_ONCE, Trail
 from safety_governor.domain import errors, journal
 from safety_governor.domain.audit import chain
-from safety_governor.domain.audit.events import Stream
-from safety_governor.domain.audit.proof import Anchor, Fault
+from safety_governor.domain.audit.events import Event, Position, Stream
+from safety_governor.domain.audit.proof import LISTED, Anchor, Fault
 from support import trails
 from support.fakes import NOON
 from tools import tamper
@@ -379,20 +379,24 @@ class TestProof:
         assert [one.fault for one in found.findings] == [Fault.CLOCK_WENT_BACK]
         assert found.is_proved
 
-    def test_of_a_journal_from_before_the_chain_is_a_warning(self, tmp_path: Path) -> None:
-        trails.write(tmp_path, trails.an_event(1))
-        old = json.loads(journal.to_line(trails.an_intent()))
-        for name in ("seq", "prev", "hash"):
-            del old[name]
-        last, position = journal.linked(trails.an_intent(2), after=None)
-        (tmp_path / "journal.jsonl").write_bytes(
-            json.dumps(old).encode() + b"\n" + last + journal.linked(trails.an_intent(3), after=position)[0]
-        )
+    def test_is_not_lost_in_warnings_and_does_not_fail_for_them(self, tmp_path: Path) -> None:
+        times = [NOON + timedelta(minutes=number % 2) for number in range(2 * LISTED + 60)]
+        trails.write(tmp_path, *(trails.an_event(number, at=at) for number, at in enumerate(times)), limit=2**24, one_by_one=False)
+        found = next(reading.verify(tmp_path, anchors={}))
+        assert (found.is_proved, len(found.findings), found.unlisted, found.unlisted_warnings > 0) == (True, LISTED, 0, True)
+        path = tmp_path / "workflow_events.jsonl"
+        lines = path.read_bytes().splitlines(keepends=True)
+        path.write_bytes(b"".join([*lines[:-1], lines[-1].replace(b"Resolved", b"Rejected")]))
+        found = next(reading.verify(tmp_path, anchors={}))
+        assert ([one.line for one in found.findings if one.fault is Fault.CHANGED], found.is_proved) == ([len(lines)], False)
+
+    @pytest.mark.parametrize("witness", [trails.a_decision(1), trails.an_end_of_an_action(1), trails.an_event(1)], ids=lambda one: one.kind)
+    def test_of_the_journal_begins_where_the_trail_last_noted_it(self, tmp_path: Path, witness: Event) -> None:
+        trails.write(tmp_path, witness, journal=lambda: Position(seq=2, hash="sha256:" + "a" * 64))
+        (tmp_path / "journal.jsonl").write_bytes(journal.to_line(trails.an_intent()))
         *_, found = reading.verify(tmp_path, anchors={})
-        assert ([one.fault for one in found.findings], found.is_proved) == ([Fault.UNCHAINED], True)
-        (tmp_path / "journal.jsonl").write_bytes(last.replace(b"shop", b"shed"))
-        *_, found = reading.verify(tmp_path, anchors={})
-        assert [one.fault for one in found.findings] == [Fault.CHANGED]
+        assert [one.fault for one in found.findings] == [Fault.CUT_OFF]
+        assert "line number 2 of workflow_events noted line number 2" in found.findings[0].message
 
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None)
     @given(data=st.data())

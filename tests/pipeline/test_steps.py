@@ -885,6 +885,41 @@ class TestLate:
         await sent.steps()
         assert sent.workloads.effects == []
 
+    @pytest.mark.parametrize("why", ["stopped", "suspended", "without a policy"])
+    async def test_of_a_process_that_ended_is_not_forestalled_before_that_is_in_the_journal(self, sent: World, why: str) -> None:
+        sent.fence.holder = "operator-2"
+        match why:
+            case "stopped":
+                sent.change(abort=True)
+            case "suspended":
+                sent.rails.change(suspend=True)
+            case _:
+                sent.rails.policies.clear()
+        sent.journal.full = "no space left on device"
+        outcome = await sent.step()
+        assert isinstance(outcome, outcomes.Stall)
+        assert (sent.status.phase, sent.workloads.stored[SERVICE].marks) == (Phase.EXECUTING, {})
+        sent.journal.full = ""
+        await sent.step()
+        key = sent.journal.intents[0].key
+        assert sent.workloads.stored[SERVICE].marks == {marks.TAKEN_BACK: key}
+        assert [(type(one).__name__, one.key) for one in sent.journal.events] == [("Intent", key), ("End", key)]
+
+    @pytest.mark.usefixtures("late")
+    async def test_waits_for_the_right_to_forestall_it(self, sent: World) -> None:
+        async def forbid(*_: object) -> None:
+            raise errors.ForbiddenError("the executor may not patch deployments")
+
+        act = sent.workloads.act
+        sent.workloads.act = forbid  # type: ignore[method-assign,assignment]
+        sent.rails.change(suspend=True)
+        outcome = await sent.step()
+        assert isinstance(outcome, outcomes.Stall)
+        assert "taking the claim back waits for the right to do it" in outcome.message
+        sent.workloads.act = act  # type: ignore[method-assign]
+        assert isinstance(await sent.step(), outcomes.Record)
+        assert (sent.status.phase, sent.workloads.effects) == (Phase.GATED, [])
+
     async def test_is_no_matter_where_nothing_was_sent(self, sent: World) -> None:
         sent.rails.change(suspend=True)
         assert isinstance(await sent.step(), outcomes.Record)

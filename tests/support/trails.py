@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,16 @@ def a_decision(number: int = 1, **changes: Any) -> Event:
     )
 
 
+def an_end_of_an_action(number: int = 1) -> Event:
+    """An action was done."""
+    content = events.ActionEnded(
+        key=f"sha256:{number:064x}", type=values.ActionType.ROLLOUT_RESTART, target=plans.Target(name="web"), state="Done"
+    )
+    return events.happened(
+        content, at=NOON + timedelta(seconds=number), incident=f"shop/i-{number}", uid=f"uid-{number}", once=(str(number),)
+    )
+
+
 def an_intent(number: int = 1) -> journal.Intent:
     """The intent to restart something."""
     return journal.Intent(
@@ -67,7 +77,13 @@ def an_intent(number: int = 1) -> journal.Intent:
     )
 
 
-def write(folder: Path, *happened: Event, limit: int = SMALL, one_by_one: bool = True) -> Position | None:
+def write(
+    folder: Path,
+    *happened: Event,
+    limit: int = SMALL,
+    one_by_one: bool = True,
+    journal: Callable[[], Position | None] = lambda: None,
+) -> Position | None:
     """A trail with these; where it ends."""
 
     async def main(trail: Trail) -> Position | None:
@@ -76,7 +92,7 @@ def write(folder: Path, *happened: Event, limit: int = SMALL, one_by_one: bool =
             last = await trail.append(batch)
         return last
 
-    with contextlib.closing(Trail.open(folder, now=lambda: NOON, limit=limit)) as trail:
+    with contextlib.closing(Trail.open(folder, now=lambda: NOON, limit=limit, journal=journal)) as trail:
         return asyncio.run(main(trail))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safety_governor.domain import journal
 from safety_governor.domain.audit import chain, proof
 from safety_governor.domain.audit.events import Position, Stream
 from safety_governor.domain.audit.proof import Fault
@@ -17,6 +18,7 @@ from support import trails
 CURRENT = "workflow_events.jsonl"
 FIRST = "workflow_events.000001.jsonl"
 SECOND = "workflow_events.000002.jsonl"
+JOURNAL = "journal.jsonl"
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,16 @@ def _rename_last_full(folder: Path) -> None:
     (folder / SECOND).rename(folder / "workflow_events.000009.jsonl")
 
 
+def _empty_all(folder: Path) -> None:
+    _remove_all(folder)
+    (folder / CURRENT).touch()
+
+
+def _unchained(line: bytes) -> bytes:
+    """As a line of a journal without a chain might look."""
+    return chain.canonical({name: value for name, value in json.loads(line).items() if name not in ("seq", "prev", "hash")}) + b"\n"
+
+
 def _other_stream(folder: Path) -> None:
     _put(folder / "agent_runs.jsonl", _lines(folder / CURRENT))
 
@@ -157,6 +169,20 @@ ATTEMPTS = (
         "a line removed and all the rest written anew", lambda folder: _written_anew(folder, skip=4), Fault.CUT_OFF, needs_anchors=True
     ),
     Attempt("every file of workflow_events removed", _remove_all, Fault.MISSING_FILE),
+    Attempt("workflow_events emptied", _empty_all, Fault.EMPTY),
+    Attempt("the last line of the journal cut off", _edit(lambda lines: lines.pop(), JOURNAL), Fault.CUT_OFF),
+    Attempt("the journal emptied", lambda folder: (folder / JOURNAL).write_bytes(b""), Fault.CUT_OFF),
+    Attempt("the journal removed", lambda folder: (folder / JOURNAL).unlink(), Fault.MISSING_FILE),
+    Attempt(
+        "an action without a chain put before the journal",
+        _edit(lambda lines: lines.insert(0, _unchained(lines[3])), JOURNAL),
+        Fault.FOREIGN,
+    ),
+    Attempt(
+        "the journal written anew without a chain",
+        _edit(lambda lines: lines.__setitem__(slice(None), [_unchained(one) for one in lines]), JOURNAL),
+        Fault.FOREIGN,
+    ),
 )
 
 
@@ -168,7 +194,13 @@ def _other_hash(line: bytes) -> bytes:
 def prepare(folder: Path) -> list[proof.Anchor]:
     """A trail of several files, and what incidents note of it."""
     happened = [one for number in range(1, 30) for one in (trails.a_question(number), trails.an_event(number), trails.a_decision(number))]
-    last = trails.write(folder, *happened)
+    actions, noted = b"", None
+    for number in range(1, 10):
+        line, noted = journal.linked(trails.an_intent(number), after=noted)
+        actions += line
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / JOURNAL).write_bytes(actions)
+    last = trails.write(folder, *happened, journal=lambda: noted)
     assert last is not None
     middle = chain.read(_lines(folder / SECOND)[1][:-1])
     return [proof.Anchor(middle.position, "incident shop/i-9"), proof.Anchor(last, "incident shop/i-29")]

@@ -72,6 +72,8 @@ def _tell(found: Sequence[proof.Verified], console: Console, *, held_against: bo
             console.print(f"{mark} [bold]{finding.fault}[/] {story.plain(place)}  {story.plain(finding.message)}", soft_wrap=True)
         if one.unlisted:
             console.print(f"[red]✗[/] and {one.unlisted} more in {one.stream}")
+        if one.unlisted_warnings:
+            console.print(f"[yellow]![/] and {words.counted(one.unlisted_warnings, 'more warning')} in {one.stream}")
         if one.is_proved and not one.files:
             console.print(f"[dim]–[/] {one.stream}: there is no file of it, and nothing here says that there was one", soft_wrap=True)
             continue
@@ -103,6 +105,7 @@ def _plain(found: Sequence[proof.Verified], *, proved: bool) -> dict[str, object
             "last": one.last.model_dump(mode="json") if one.last else None,
             "findings": [{**finding.model_dump(mode="json"), "warning": finding.is_warning} for finding in one.findings],
             "unlisted": one.unlisted,
+            "unlistedWarnings": one.unlisted_warnings,
         }
         for one in found
     ]

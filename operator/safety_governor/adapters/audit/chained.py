@@ -140,6 +140,6 @@ def _linked(event: Event, heads: Mapping[str, Position], *, after: Position | No
 def _fields(event: Event, heads: Mapping[str, Position]) -> dict[str, JsonValue]:
     fields = event.model_dump(mode="json")
     line: dict[str, JsonValue] = {"v": events.VERSION, **fields, "data": redaction.without_secrets(fields["data"])}
-    if event.kind is events.Kind.GATED and heads:
+    if event.kind in events.WITNESSES and heads:
         line["heads"] = {name: one.model_dump(mode="json") for name, one in heads.items()}
     return line

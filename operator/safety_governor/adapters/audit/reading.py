@@ -29,7 +29,7 @@ LeftOut: TypeAlias = Callable[[Path], None]
 def verify(folder: Path, *, journal: Path | None = None, anchors: Mapping[str, Sequence[proof.Anchor]]) -> Iterator[proof.Verified]:
     """Every stream of the folder against its chain and against what was noted elsewhere. Raises ConfigurationError.
 
-    Without a `journal` that of the folder is taken; where there is none, it is left out, as it may be elsewhere. Where there is
+    Without a `journal` that of the folder is taken; where there is none and the trail notes none, it is left out. Where there is
     no trail and nothing notes one, it is a NoTrailError: nothing can be said about nothing.
     """
     _check(folder)
@@ -43,12 +43,14 @@ def verify(folder: Path, *, journal: Path | None = None, anchors: Mapping[str, S
         for name, anchor in found.heads.items():
             noted.setdefault(name, []).append(anchor)
         yield found
-    if path.exists() or (journal is not None and noted.get(Stream.JOURNAL)):
+    if path.exists() or noted.get(Stream.JOURNAL):
         verifier = proof.Verifier(Stream.JOURNAL, noted.get(Stream.JOURNAL, []))
         if path.exists():
             verifier.begin(path.name, number=None)
             for line in _lines(path):
                 verifier.take(line)
+        elif journal is None:
+            verifier.no_journal()
         else:
             verifier.no_files()
         yield verifier.finish()
@@ -84,6 +86,9 @@ def _verified(stream: Stream, folder: Path, anchors: Sequence[proof.Anchor], wit
             verifier.begin(naming.current(stream), number=None)
             for line in _patiently(current):
                 verifier.take(line)
+    if not verifier.has_events:
+        # A question may be on its way to its file a moment before the incident that it is about is to its own.
+        verifier.no_events([name for name in witnesses if name != naming.current(Stream.AGENT_RUNS)])
     return verifier.finish()
 
 

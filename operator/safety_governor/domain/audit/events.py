@@ -60,6 +60,9 @@ class Kind(enum.StrEnum):
     SCORED = "Scored"
 
 
+WITNESSES = frozenset({Kind.GATED, Kind.ACTION_ENDED, Kind.ENDED})
+"""Their lines name the last lines of the other streams: what led to a decision, what was done, and what an incident leaves behind."""
+
 Names = tuple[values.Line, ...]
 
 
@@ -384,7 +387,9 @@ class Envelope(BaseModel):
     incident: str = Field(description="namespace/name of the incident; empty where none is concerned.")
     uid: str = Field(description="uid of the incident.")
     data: dict[str, Any] = Field(description="The content; its form depends on the kind.")
-    heads: dict[str, Position] | None = Field(default=None, description="On decisions: the last lines of the other streams at that time.")
+    heads: dict[str, Position] | None = Field(
+        default=None, description="On Gated, ActionEnded and Ended: the last lines of the other streams at that time."
+    )
     prev: str = Field(description="Hash of the line before; 64 zeros in the very first.")
     hash: str = Field(description="sha256 of this line without its hash.")
 

@@ -5,7 +5,7 @@ end, is proved by anchors: places of lines that were noted elsewhere.
 """
 
 import enum
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,7 +19,7 @@ from safety_governor.domain.audit.events import Position, Stream
 NEAR = 4096
 """So many lines back a copy of a line is recognised."""
 LISTED = 200
-"""So many findings are kept of a stream; the others are counted."""
+"""So many faults, and so many warnings, are kept of a stream; the others are counted."""
 
 
 class Fault(enum.StrEnum):
@@ -44,12 +44,9 @@ class Fault(enum.StrEnum):
     UNKNOWN_FORM = "UnknownForm"
     CLOCK_WENT_BACK = "ClockWentBack"
     """A warning: clocks do that by themselves."""
-    UNCHAINED = "Unchained"
-    """A warning: lines from before there was a chain."""
 
 
-WARNINGS = frozenset({Fault.CLOCK_WENT_BACK, Fault.UNCHAINED})
-
+WARNINGS = frozenset({Fault.CLOCK_WENT_BACK})
 
 _AT_ONCE = frozenset({Stream.AGENT_RUNS, Stream.TOOL_TRACE})
 """Their times are those of the questions, several of which are asked at once."""
@@ -91,14 +88,15 @@ class Verified:
     """How many places noted elsewhere agree."""
     findings: list[Finding] = field(default_factory=list)
     unlisted: int = 0
-    """How many more findings there are."""
+    """How many more faults there are."""
+    unlisted_warnings: int = 0
     heads: dict[str, Anchor] = field(default_factory=dict)
     """The newest places of other streams that this one notes."""
 
     @property
     def is_proved(self) -> bool:
         """Whether nothing but warnings was found."""
-        return not self.unlisted and all(one.is_warning for one in self.findings)
+        return all(one.is_warning for one in self.findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,20 +123,28 @@ class Verifier:
         self._last_at: datetime | None = None
         self._near: OrderedDict[str, Place] = OrderedDict()
         self._gaps: list[tuple[int, int, Place]] = []
+        self._counts: Counter[bool] = Counter()
+        self._has_events = False
         self._file = ""
         self._number: int | None = None
         self._line = 0
-        self._unchained: tuple[Place, int] | None = None
 
     @property
     def stream(self) -> Stream:
         """Which one it is."""
         return self._found.stream
 
+    @property
+    def has_events(self) -> bool:
+        """Whether there was any line but those that begin files."""
+        return self._has_events
+
     def begin(self, file: str, *, number: int | None) -> None:
         """The next file: its name, and the number in it; None for the one that is written."""
         self._file, self._line, self._number = file, 0, number
         self._found.files += 1
+        if not self._last_place.file:
+            self._last_place = Place(file, 0)
 
     def take(self, raw: bytes) -> None:
         """The next line, its end included if it has one."""
@@ -153,7 +159,7 @@ class Verifier:
         try:
             line = chain.read(raw[:-1])
         except chain.NotALineError as error:
-            self._not_a_line(place, str(error))
+            self._add(Fault.FOREIGN, place, f"this is no line of the trail: {error}; it was added, or damaged beyond recognition")
             return
         if not line.intact:
             if line.reformatted:
@@ -164,6 +170,7 @@ class Verifier:
                     place,
                     f"line number {line.seq} was changed after it was written: it does not have the hash that it names",
                 )
+        self._has_events = self._has_events or line.fields.get("kind") != events.Kind.FILE_BEGUN
         if self._line == 1 and self._found.stream is not Stream.JOURNAL:
             self._check_beginning(line, place)
         self._place(line, place)
@@ -175,9 +182,6 @@ class Verifier:
         for first, last, place in self._gaps:
             what = f"line number {first} is" if first == last else f"lines number {first} to {last} are"
             self._add(Fault.REMOVED, place, f"{what} missing before this line")
-        if self._unchained is not None:
-            place, count = self._unchained
-            self._add(Fault.UNCHAINED, place, f"{count} lines from before there was a chain; nothing proves them")
         for seq, anchors in self._anchors.items():
             reached = self._last.seq if self._last else 0
             if seq > reached:
@@ -198,33 +202,43 @@ class Verifier:
 
     def no_files(self, witnesses: Sequence[str] = ()) -> None:
         """There is no file at all. `witnesses` are files whose content is only written where this one is."""
-        if witnesses and not self._anchors:
-            message = (
-                f"the trail is missing, and what stands in {_listed(list(witnesses))} is never written without it: it was removed or moved"
-            )
-            self._add(Fault.MISSING_FILE, Place(f"{self._found.stream}.jsonl", 0), message)
-        if self._anchors:
-            where = _listed([one.where for anchors in self._anchors.values() for one in anchors])
-            self._add(Fault.MISSING_FILE, Place(f"{self._found.stream}.jsonl", 0), f"the trail is missing, and {where} noted lines of it")
-            self._anchors.clear()
+        where = _listed([one.where for anchors in self._anchors.values() for one in anchors])
+        self._anchors.clear()
+        if where:
+            self._missing(f"the trail is missing, and {where} noted lines of it")
+        elif witnesses:
+            what = f"what stands in {_listed(list(witnesses))} is never written without it"
+            self._missing(f"the trail is missing, and {what}: it was removed or moved")
+
+    def no_events(self, witnesses: Sequence[str]) -> None:
+        """There is a file, and nothing in it. `witnesses` are files whose content is only written after this one's."""
+        if witnesses:
+            what = f"what stands in {_listed(list(witnesses))} is only written after it"
+            self._add(Fault.EMPTY, Place(f"{self._found.stream}.jsonl", 0), f"the trail is empty, and {what}: it was cut off")
+
+    def no_journal(self) -> None:
+        """The journal is not where the trail is, and nobody said where it is. Said only where it is known that there is one."""
+        where = _listed([one.where for anchors in self._anchors.values() for one in anchors])
+        self._anchors.clear()
+        self._missing(f"no journal was looked at, and {where} noted lines of it; where it is elsewhere, say --journal FILE")
+
+    def _missing(self, message: str) -> None:
+        self._add(Fault.MISSING_FILE, Place(f"{self._found.stream}.jsonl", 0), message)
 
     def empty_file(self, file: str) -> None:
         """A file without a line that is not the one being written."""
         self._add(Fault.EMPTY, Place(file, 0), "the file is empty; every file begins with a line that says which one it is")
 
     def _add(self, fault: Fault, place: Place, message: str) -> None:
-        if len(self._found.findings) >= LISTED:
+        # Counted apart, so that no number of warnings hides a fault.
+        self._counts[fault in WARNINGS] += 1
+        if self._counts[fault in WARNINGS] <= LISTED:
+            clipped = values.clip(message, values.TEXT_LIMIT)
+            self._found.findings.append(Finding(fault=fault, file=place.file, line=place.line, message=clipped))
+        elif fault in WARNINGS:
+            self._found.unlisted_warnings += 1
+        else:
             self._found.unlisted += 1
-            return
-        clipped = values.clip(message, values.TEXT_LIMIT)
-        self._found.findings.append(Finding(fault=fault, file=place.file, line=place.line, message=clipped))
-
-    def _not_a_line(self, place: Place, why: str) -> None:
-        if self._found.stream is Stream.JOURNAL and self._last is None and why.startswith("it has no place"):
-            first, count = self._unchained or (place, 0)
-            self._unchained = (first, count + 1)
-            return
-        self._add(Fault.FOREIGN, place, f"this is no line of the trail: {why}; it was added, or damaged beyond recognition")
 
     def _check_beginning(self, line: chain.Line, place: Place) -> None:
         """Every file says first which one it is."""
@@ -330,7 +344,7 @@ class Verifier:
                 noted = Position.model_validate(position)
             except ValidationError:
                 continue
-            self._found.heads[str(name)] = Anchor(noted, f"decision number {line.seq} of {self._found.stream}")
+            self._found.heads[str(name)] = Anchor(noted, f"line number {line.seq} of {self._found.stream}")
 
     def _check_anchors(self, line: chain.Line, place: Place) -> None:
         for anchor in self._anchors.pop(line.seq, ()):

@@ -79,7 +79,7 @@ class Execute:
         """Nothing was done, and nothing that was asked for before may come true any more."""
         if isinstance(request, requests.Patch) and not self._never_asked(case, action):
             try:
-                await self._forestall(case.incident.metadata.namespace, action, request, scene)
+                await self._forestall(case, action, request, scene)
             except errors.ConflictError:
                 # It may have come after all; that is seen at the next look.
                 return outcomes.Wait(status=case.status, until=case.now + AGAIN)
@@ -145,12 +145,20 @@ class Execute:
         claimed_by = case.status.execution.holder if case.status.execution else ""
         return claimed_by == self._fence.holder and action.key not in self._asked
 
-    async def _forestall(self, namespace: str, action: records.Action, request: requests.Patch, scene: workloads.Scene) -> None:
-        """A request that was sent and not answered may still be on its way; against another version of the target it does nothing."""
+    async def _forestall(self, case: cases.Case, action: records.Action, request: requests.Patch, scene: workloads.Scene) -> None:
+        """A request that was sent and not answered may still be on its way; against another version of the target it does nothing.
+
+        The one write that no suspension holds back, as it is what makes the suspension true: only an annotation is changed by it.
+        """
+        # It touches the target as well, and whoever claimed it may have ended before saying so.
+        await self._journal.intend(_intent(case.incident, action))
         self._fenced()
         metadata = {"resourceVersion": scene.target.resource_version, "annotations": {marks.TAKEN_BACK: action.key}}
         changed = requests.Patch(kind=request.kind, name=request.name, style=requests.PatchStyle.MERGE, body={"metadata": metadata})
-        await self._actuator.act(namespace, changed)
+        try:
+            await self._actuator.act(case.incident.metadata.namespace, changed)
+        except errors.ForbiddenError as error:
+            raise errors.ClusterUnavailableError(f"{error}; taking the claim back waits for the right to do it") from error
 
     async def _objection(self, case: cases.Case, action: records.Action, scene: workloads.Scene, *, untouched: bool) -> str:
         """Why what was claimed must not be done after all; asked in the last moment, and the same as when it was claimed."""
