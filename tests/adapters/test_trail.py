@@ -330,9 +330,47 @@ class TestFullDisk:
         with capture_logs(), contextlib.closing(Trail.open(tmp_path, now=lambda: NOON)) as trail:
             with monkeypatch.context() as patched:
                 patched.setattr(os, "write", lambda *_: os.close(-1))
-                asyncio.run(trail.append([trails.an_event(number) for number in range(5)]))
+                asyncio.run(trail.append([trails.a_question(number) for number in range(5)]))
             asyncio.run(trail.settle())
         assert [(line["kind"], line["data"]) for line in lines(tmp_path) if line["kind"] == "EventsLost"] == [("EventsLost", {"count": 2})]
+
+    def test_for_ever_drops_nothing_that_an_action_rests_on_while_there_is_something_else(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("safety_governor.adapters.audit.trail.BACKLOG", 3)
+
+        async def main(trail: Trail) -> Position | None:
+            with monkeypatch.context() as patched:
+                patched.setattr(os, "write", lambda *_: os.close(-1))
+                assert await trail.append([trails.a_decision(1), *(trails.a_question(number) for number in range(9))]) is None
+            await trail.settle()
+            return await trail.append([trails.an_event(1)])
+
+        with capture_logs() as logged, contextlib.closing(Trail.open(tmp_path, now=lambda: NOON)) as trail:
+            last = asyncio.run(main(trail))
+        assert [line["kind"] for line in lines(tmp_path)] == ["FileBegun", "Gated", "EventsLost", "Ended"]
+        assert last is not None
+        assert [(one["log_level"], one["lost"]) for one in logged if "again" in one["event"]] == [("error", 6)]
+
+    def test_that_cost_what_an_action_rests_on_lets_nothing_be_done_until_it_is_told_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("safety_governor.adapters.audit.trail.BACKLOG", 3)
+
+        async def fail(trail: Trail) -> None:
+            with monkeypatch.context() as patched:
+                patched.setattr(os, "write", lambda *_: os.close(-1))
+                await trail.append([trails.an_event(number) for number in range(5)])
+            assert await trail.append([trails.an_event(9)]) is None, "whoever is told a place is told that nothing is missing"
+            with pytest.raises(errors.JournalUnavailableError, match="started anew, which tells them again"):
+                await trail.settle()
+
+        with capture_logs(), contextlib.closing(Trail.open(tmp_path, now=lambda: NOON)) as trail:
+            asyncio.run(fail(trail))
+        with contextlib.closing(Trail.open(tmp_path, now=lambda: NOON)) as trail:
+            asyncio.run(trail.settle())
+            assert asyncio.run(trail.append([trails.an_event(0), trails.an_event(1)])) is not None
+        assert sorted(line["data"]["message"] for line in lines(tmp_path) if line["kind"] == "Ended")[0] == "number 0"
 
 
 _FILL = """

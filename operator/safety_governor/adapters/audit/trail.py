@@ -28,7 +28,10 @@ FILE_LIMIT = 16 * 1024 * 1024
 SLOW = timedelta(seconds=2)
 """After so long people are shown a decision although the disk has not taken it."""
 BACKLOG = 50_000
-"""So many events are kept while nothing can be written."""
+"""So many events are kept while nothing can be written, and as many of those that no action rests on."""
+
+_ASIDE = frozenset({Stream.TOOL_TRACE, Stream.AGENT_RUNS})
+"""No action rests on them: what came of a question or a search is in the decision."""
 
 AT_ONCE = 500
 """So many events are written at once: a try that fails costs no more than that, however much waits."""
@@ -50,7 +53,9 @@ class Trail:
         self._journal = journal
         self._streams = {stream: Chained(folder, stream, limit=limit, patience=patience, on_repair=self.repaired) for stream in WRITTEN}
         self._waiting: deque[Event] = deque()
+        self._aside: deque[Event] = deque()
         self._lost = 0
+        self._has_gap = False
         self._lock = threading.Lock()
         self._failing = False
         self._closed = False
@@ -94,7 +99,7 @@ class Trail:
             await asyncio.wait_for(asyncio.shield(written), timeout=SLOW.total_seconds())
         except (TimeoutError, errors.JournalUnavailableError):
             return None
-        return self._streams[Stream.WORKFLOW_EVENTS].last
+        return None if self._has_gap else self._streams[Stream.WORKFLOW_EVENTS].last
 
     def note(self, event: Event) -> None:
         """Written soon; nobody waits for it."""
@@ -105,6 +110,11 @@ class Trail:
     async def settle(self) -> None:
         """Everything that happened so far is durable when it returns. Raises JournalUnavailableError; then nothing may be done."""
         await asyncio.wrap_future(self._submit())
+        if self._has_gap:
+            raise errors.JournalUnavailableError(
+                f"the audit trail in {self._folder} could not be written for so long that events about incidents had to be dropped; "
+                "nothing is executed until the operator is started anew, which tells them again from the incidents themselves"
+            )
 
     def repaired(self, path: Path, torn: bytes) -> None:
         """A torn last line of a file was cut off: that is an event itself."""
@@ -125,7 +135,7 @@ class Trail:
     @property
     def backlog(self) -> int:
         """How many events wait to be written."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._aside)
 
     def close(self) -> None:
         """Let another process have it. What is being written is finished first."""
@@ -140,10 +150,13 @@ class Trail:
 
     def _keep(self, happened: Sequence[Event]) -> None:
         with self._lock:
-            self._waiting.extend(happened)
-            while len(self._waiting) > BACKLOG:
-                self._waiting.popleft()
-                self._lost += 1
+            self._aside.extend(one for one in happened if one.stream in _ASIDE)
+            self._waiting.extend(one for one in happened if one.stream not in _ASIDE)
+            for kept in (self._aside, self._waiting):
+                while len(kept) > BACKLOG:
+                    kept.popleft()
+                    self._lost += 1
+                    self._has_gap = self._has_gap or kept is self._waiting
 
     def _submit(self) -> "Future[None]":
         if self._closed:
@@ -152,7 +165,7 @@ class Trail:
 
     def _write(self) -> None:
         with self._lock:
-            waiting, lost = list(self._waiting), self._lost
+            waiting, lost = [*self._aside, *self._waiting], self._lost
         if lost:
             at = self._now()
             waiting.append(events.happened(events.EventsLost(count=lost), at=at, once=(str(lost), at.isoformat())))
@@ -169,7 +182,9 @@ class Trail:
                 _log.error(sentence, waiting=len(waiting))
             self._failing = True
             raise errors.JournalUnavailableError(sentence) from error
-        if self._failing:
+        if self._failing and lost:
+            _log.error("the audit trail can be written again; what had to be dropped meanwhile is missing in it for good", lost=lost)
+        elif self._failing:
             _log.info("the audit trail can be written again; what was missing is in it now", events=len(waiting))
         self._failing = False
         with self._lock:
@@ -182,8 +197,9 @@ class Trail:
                 self._streams[stream].append(happened, heads=self._heads())
         written = {one.id for one in waiting}
         with self._lock:
-            while self._waiting and self._waiting[0].id in written:
-                self._waiting.popleft()
+            for kept in (self._aside, self._waiting):
+                while kept and kept[0].id in written:
+                    kept.popleft()
 
     def _heads(self) -> dict[str, Position]:
         found = {stream.value: chained.last for stream, chained in self._streams.items() if stream is not Stream.WORKFLOW_EVENTS}
