@@ -321,7 +321,7 @@ async def fetch_incidents(*, kubeconfig: str | None, namespace: str | None) -> S
 
 verify_trail = trails.verify
 trail_lines = trails.lines_of
-file_lines = trails.readable
+file_lines = trails.unchanged
 trail_follower = trails.Follower
 trails_below = trails.trails_below
 holds_trail = trails.holds_trail

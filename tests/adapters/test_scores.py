@@ -303,6 +303,31 @@ class TestShelf:
         assert (await self.shelved(double, clock, tmp_path / "scores.db").read("ddft", MODEL)).status is Status.OK
         assert len(double.asked) == 2
 
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            "reading = replace(reading, '0.83', '8.3')",
+            "reading = replace(reading, '\"ecs\"', '\"eiq\"')",
+            "since = '2026-03-01T12:00:00'",
+            "since = '2031-03-01T12:00:00+00:00'",
+        ],
+        ids=["a figure out of range", "a figure that it has not", "a time without a zone", "a time to come"],
+    )
+    async def test_answer_that_this_service_cannot_have_given_by_now_does_not_count(
+        self, double: ScoreServices, clock: FakeClock, tmp_path: Path, wrong: str
+    ) -> None:
+        await self.shelved(double, clock, tmp_path / "scores.db").read("eect", MODEL)
+        with contextlib.closing(sqlite3.connect(tmp_path / "scores.db")) as file, file:
+            file.execute(f"UPDATE answers SET {wrong}")
+        again = await self.shelved(double, clock, tmp_path / "scores.db").read("eect", MODEL)
+        assert (again.metric("ecs"), len(double.asked)) == (0.83, 2)
+
+    async def test_clock_that_goes_back_a_little_asks_nobody_anew(self, double: ScoreServices, clock: FakeClock, tmp_path: Path) -> None:
+        await self.shelved(double, clock, tmp_path / "scores.db").read("cdct", "o3")
+        clock.advance(minutes=-2)
+        await self.shelved(double, clock, tmp_path / "scores.db").read("cdct", "o3")
+        assert double.started == {(Service.CDCT, "o3"): 1}
+
     async def test_file_that_cannot_be_written_is_told_and_the_process_remembers(
         self, double: ScoreServices, clock: FakeClock, tmp_path: Path
     ) -> None:

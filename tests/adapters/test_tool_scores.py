@@ -77,6 +77,8 @@ ANSWERS: dict[str, tuple[Any, Status, str]] = {
         Status.UNAVAILABLE,
         "not known",
     ),
+    "a time without a zone": ({**GOOD, "as_of": "2026-03-01T12:00:00"}, Status.UNAVAILABLE, "in a form that is not known"),
+    "figures beyond all numbers": (data(ci=10**400, hoc=2**60), Status.EMPTY, "ci is no finite number"),
     "too much": ({**GOOD, "reason": "x" * 2 * ANSWER_LIMIT}, Status.UNAVAILABLE, "could not be asked"),
     "an error of the tool": (RuntimeError("boom"), Status.UNAVAILABLE, "the MCP server refused ddft_score"),
 }

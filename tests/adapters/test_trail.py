@@ -370,7 +370,7 @@ class TestFullDisk:
         with contextlib.closing(Trail.open(tmp_path, now=lambda: NOON)) as trail:
             asyncio.run(trail.settle())
             assert asyncio.run(trail.append([trails.an_event(0), trails.an_event(1)])) is not None
-        assert sorted(line["data"]["message"] for line in lines(tmp_path) if line["kind"] == "Ended")[0] == "number 0"
+        assert min(str(line["data"]) for line in lines(tmp_path) if line["kind"] == "Ended").count("number 0") == 1
 
 
 _FILL = """

@@ -16,7 +16,7 @@ from safety_governor.api import progress
 from safety_governor.cli import main
 from safety_governor.domain import digests, plans
 from safety_governor.domain import journal as intents
-from safety_governor.domain.audit import events
+from safety_governor.domain.audit import chain, events
 from safety_governor.pipeline import auditing
 from support import trails
 from support.builders import CONTRADICTIONS, World
@@ -286,7 +286,7 @@ class TestLinesThatCannotBeRead:
 
     @pytest.mark.parametrize(
         ("command", "exit_code"),
-        [(["audit", "show", "shop/i-1"], 0), (["audit", "tail"], 0), (["metrics", "summary"], 0), (["gate", "replay"], 1)],
+        [(["audit", "show", "shop/i-1"], 0), (["audit", "tail"], 0), (["metrics", "summary"], 1), (["gate", "replay"], 1)],
         ids=["show", "tail", "summary", "replay"],
     )
     def test_are_counted_by(self, tmp_path: Path, command: list[str], exit_code: int) -> None:
@@ -295,9 +295,9 @@ class TestLinesThatCannotBeRead:
         damage(path)
         code, said = run(*command, folder=tmp_path)
         assert code == exit_code
-        assert f"1 line of {path} cannot be read and is left out here; `safety-governor audit verify` tells more" in said
+        assert f"1 line of {path} is not as written and left out here; `safety-governor audit verify` tells more" in said
         damage(path)
-        assert f"2 lines of {path} cannot be read and are left out here" in run(*command, folder=tmp_path)[1]
+        assert f"2 lines of {path} are not as written and left out here" in run(*command, folder=tmp_path)[1]
 
     @pytest.mark.parametrize("command", [["metrics", "summary"], ["gate", "replay"]], ids=" ".join)
     def test_are_counted_for_programs_by(self, tmp_path: Path, command: list[str]) -> None:
@@ -371,12 +371,42 @@ class TestReplay:
         code, said = run("gate", "replay", "--policies", str(tmp_path / "policies.yaml"), str(tmp_path / "audit"))
         assert (code, "+PolicyForbidsAction" in said) == (0, True), said
 
+    def test_under_policies_of_another_service_changes_nothing(self, tmp_path: Path, clean: World) -> None:
+        recorded(tmp_path / "audit", clean)
+        assert clean.status.plan is not None
+        other = {"kind": "Policy", "id": "pol-1", "service": "orders", "severities": ["*"], "rule": "Orders are not restarted."}
+        (tmp_path / "policies.yaml").write_text(yaml.safe_dump({**other, "blocked_actions": [clean.status.plan.action]}))
+        for file in (str(tmp_path / "audit"), manifest(tmp_path / "incidents.yaml", [clean])):
+            code, said = run("gate", "replay", "--policies", str(tmp_path / "policies.yaml"), file)
+            assert (code, said.strip()) == (0, "1 decision replayed: 1 same"), said
+
+    def test_of_a_decision_that_is_in_several_files_is_one(self, tmp_path: Path, clean: World) -> None:
+        recorded(tmp_path / "audit", clean)
+        incident = manifest(tmp_path / "incidents.yaml", [clean])
+        audit = str(tmp_path / "audit")
+        for files in ((audit, audit), (incident, audit), (audit, incident)):
+            assert run("gate", "replay", *files) == (0, "1 decision replayed: 1 same\n")
+
     def test_finds_a_decision_that_was_forged(self, tmp_path: Path, contradicted: World) -> None:
         recorded(tmp_path, contradicted)
         path = tmp_path / "workflow_events.jsonl"
-        path.write_bytes(path.read_bytes().replace(b'"decision":"block_and_escalate"', b'"decision":"execute"', 1))
+        lines = path.read_bytes().splitlines(keepends=True)
+        number = next(index for index, line in enumerate(lines) if b'"decision":"block_and_escalate"' in line)
+        forged = json.loads(lines[number].replace(b'"decision":"block_and_escalate"', b'"decision":"execute"', 1))
+        before = events.Position(seq=forged["seq"] - 1, hash=forged["prev"])
+        lines[number] = chain.linked({name: forged[name] for name in forged.keys() - {"seq", "prev", "hash"}}, after=before)[0]
+        path.write_bytes(b"".join(lines))
         code, said = run("gate", "replay", str(path))
         assert (code, "does not come to the recorded decision" in said) == (1, True)
+
+    @pytest.mark.parametrize("command", [["gate", "replay"], ["metrics", "summary"]], ids=" ".join)
+    def test_leaves_out_a_line_that_was_changed_and_says_so(self, tmp_path: Path, contradicted: World, command: list[str]) -> None:
+        recorded(tmp_path, contradicted)
+        path = tmp_path / "workflow_events.jsonl"
+        path.write_bytes(path.read_bytes().replace(b'"decision":"block_and_escalate"', b'"decision":"execute"', 1))
+        said = run(*command, folder=tmp_path)[1]
+        assert f"1 line of {path} is not as written and left out here" in said
+        assert ("0 decisions" in said, "execute" in said.replace("executed", "")) == (command == ["gate", "replay"], False)
 
     @pytest.mark.parametrize(
         ("change", "why"),

@@ -210,7 +210,7 @@ class TestReplay:
             severities=("*",),
             rule="Not on weekends.",
         )
-        found = replay.again(decided, None, policies.PolicySet([forbidding]))
+        found = replay.again(decided, None, lambda _: policies.PolicySet([forbidding]))
         assert (found.direction, found.because) == (replay.Direction.STRICTER, ("+PolicyForbidsAction",))
 
     def test_finds_a_record_that_is_not_what_was_decided(self, contradicted: World) -> None:

@@ -159,7 +159,10 @@ def metrics() -> None:
 @_folder
 @_json
 def summary(folder: Path | None, *, as_json: bool) -> None:
-    """Decisions, block reasons, confidence shifts, overrides and outcomes, against an agent without a gate."""
+    """Decisions, block reasons, confidence shifts, overrides and outcomes, against an agent without a gate.
+
+    Exit codes: 0 all events counted, 1 there is no trail, or lines were left out that are not as they were written.
+    """
     from safety_governor.cli import summing  # noqa: PLC0415
 
     sys.exit(summing.run(folder or settings_of(None).audit, named=folder is not None, as_json=as_json))

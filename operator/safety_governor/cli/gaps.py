@@ -1,4 +1,4 @@
-"""Lines of a trail that cannot be read: what is shown without them has to say so."""
+"""Lines of a trail that are damaged or were changed: what is shown without them has to say so."""
 
 from collections import Counter
 from pathlib import Path
@@ -27,7 +27,8 @@ class Gaps:
         """Say so on standard error, of what was not told before."""
         console = Console(stderr=True, highlight=False)
         for path, count in (self._counts - self._told).items():
-            what = f"{words.counted(count, 'line')} of {path} cannot be read and {'is' if count == 1 else 'are'} left out here"
+            are = "is" if count == 1 else "are"
+            what = f"{words.counted(count, 'line')} of {path} {are} not as written and left out here"
             console.print(f"safety-governor {command}: {what}; `safety-governor audit verify` tells more", soft_wrap=True, markup=False)
         self._told = self._counts.copy()
 

@@ -1,8 +1,9 @@
 """`safety-governor gate replay`: past decisions under the gate of now, or under other thresholds and policies."""
 
+import functools
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from safety_governor import bootstrap
 from safety_governor.api import chronicle, v1alpha1
 from safety_governor.cli import gaps, manifests, screen, story, trails, words
 from safety_governor.domain import checks, digests, documents, errors, policies
-from safety_governor.domain.audit import replay
+from safety_governor.domain.audit import events, replay
 from safety_governor.domain.audit.events import Kind, Stream
 
 EXIT_ERROR = 1
@@ -49,7 +50,8 @@ def run(asked: Request) -> int:
         changes = _changes(asked.changes)
         known = _policies(asked.policies) if asked.policies else None
         found = [one for path in asked.files for one in _decided(path, missing)]
-        replayed = [replay.again(one, _thresholds(one.thresholds, changes), known) for one in found if isinstance(one, replay.Decided)]
+        decided = _once(one for one in found if isinstance(one, replay.Decided))
+        replayed = [replay.again(one, _thresholds(one.thresholds, changes), known) for one in decided]
     except (errors.GovernorError, ValueError) as error:
         said = trails.explained(error, named=asked.named) if isinstance(error, errors.GovernorError) else str(error)
         Console(stderr=True, highlight=False).print(f"safety-governor gate replay: {said}", soft_wrap=True, markup=False)
@@ -61,6 +63,16 @@ def run(asked: Request) -> int:
         _tell(replayed, unread, screen.screen())
     missing.tell("gate replay")
     return EXIT_ERROR if missing or unread or not all(one.is_reproduced for one in replayed) else 0
+
+
+def _once(found: Iterable[replay.Decided]) -> list[replay.Decided]:
+    """A decision may be recorded in several files: in the trail, and in the incident itself. Where these differ, it is all of them."""
+    kept: dict[tuple[str, ...], replay.Decided] = {}
+    for one in found:
+        known = kept.setdefault((one.id, one.decision, one.required_approval, one.reason), one)
+        if one.is_exact and not known.is_exact:
+            kept[one.id, one.decision, one.required_approval, one.reason] = one
+    return list(kept.values())
 
 
 def _changes(changes: Sequence[str]) -> dict[str, str]:
@@ -84,7 +96,8 @@ def _thresholds(then: checks.Thresholds, changes: dict[str, str]) -> checks.Thre
         ) from error
 
 
-def _policies(paths: Sequence[Path]) -> policies.PolicySet:
+def _policies(paths: Sequence[Path]) -> Callable[[str], policies.PolicySet]:
+    """The policies of a service."""
     store, problems = bootstrap.knowledge_of(paths)
     store.close()
     if problems:
@@ -97,7 +110,12 @@ def _policies(paths: Sequence[Path]) -> policies.PolicySet:
         kinds = ", ".join(sorted({type(one).__name__ for one in known})) or "no document"
         where = ", ".join(str(path) for path in paths)
         raise ValueError(f"there is no policy in {where}, but {kinds}; to hold decisions against no policy is not what --policies is for")
-    return policies.PolicySet(found)
+
+    @functools.cache
+    def of_service(service: str) -> policies.PolicySet:
+        return policies.PolicySet(one for one in found if one.concerns(service))
+
+    return of_service
 
 
 def _decided(path: Path, missing: gaps.Gaps) -> Iterator[replay.Decided | _Unread]:
@@ -130,7 +148,9 @@ def _of_incident(incident: v1alpha1.Incident) -> replay.Decided | _Unread:
     if gate is None or facts is None:
         return _Unread(incident.key, "it has not been decided, or is being decided anew")
     return replay.Decided(
+        id=events.event_id(Kind.GATED, incident.metadata.uid, gate.plan_digest),
         incident=incident.key,
+        service=incident.spec.service,
         plan_digest=gate.plan_digest,
         at=gate.decided_at.isoformat(),
         decision=gate.decision,

@@ -32,7 +32,7 @@ def run(folder: Path, *, named: bool, as_json: bool) -> int:
     else:
         _tell(found, screen.screen())
     missing.tell("metrics summary")
-    return 0
+    return EXIT_ERROR if missing else 0
 
 
 def _tell(found: figures.Summary, console: Console) -> None:

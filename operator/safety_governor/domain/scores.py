@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from safety_governor.domain import values
 
@@ -87,7 +87,7 @@ class Reading(values.Value):
     """What was left out of the figures, and why."""
     source: values.Line = ""
     """Where the answer comes from."""
-    as_of: datetime
+    as_of: AwareDatetime
     """When it was asked for."""
     digest: str = Field(default="", max_length=71)
     """Of the answer as it came; empty when none came."""

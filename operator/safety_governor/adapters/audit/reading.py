@@ -23,7 +23,7 @@ _AFTER_DECISIONS = (Stream.RELIABILITY_METRICS, Stream.AGENT_RUNS)
 """Whatever stands there is about incidents, and every file of them was begun together with that of workflow_events."""
 
 LeftOut: TypeAlias = Callable[[Path], None]
-"""Is told the file of every line that cannot be read, so that whoever shows the others can say how many are missing."""
+"""Is told the file of every line that is not as it was written, so that whoever shows the others can say how many are missing."""
 
 
 def verify(folder: Path, *, journal: Path | None = None, anchors: Mapping[str, Sequence[proof.Anchor]]) -> Iterator[proof.Verified]:
@@ -63,7 +63,7 @@ def _witnesses(folder: Path, journal: Path) -> list[str]:
 
 
 def _has_events(path: Path) -> bool:
-    return any(line.fields.get("kind") != Kind.FILE_BEGUN for line in readable(path, left_out=lambda _: None))
+    return any(line.fields.get("kind") != Kind.FILE_BEGUN for line in unchanged(path, left_out=lambda _: None))
 
 
 def _verified(stream: Stream, folder: Path, anchors: Sequence[proof.Anchor], witnesses: Sequence[str]) -> proof.Verified:
@@ -124,20 +124,29 @@ def _patiently(file: BinaryIO) -> Iterator[bytes]:
 
 
 def lines_of(folder: Path, stream: Stream, *, left_out: LeftOut) -> Iterator[chain.Line]:
-    """Every line of a stream that can be read, oldest first. Raises ConfigurationError, NoTrailError where no stream has a file."""
+    """Every line of a stream that is as it was written, oldest first. Raises ConfigurationError, NoTrailError where no stream has a file."""
     _check(folder)
     _check_trail(folder)
     for path in naming.files(folder, stream):
-        yield from readable(path, left_out=left_out)
+        yield from unchanged(path, left_out=left_out)
 
 
-def readable(path: Path, *, left_out: LeftOut) -> Iterator[chain.Line]:
-    """Every line of a file that can be read; what is wrong with the others is for whoever verifies."""
-    for line in _lines(path):
-        try:
-            yield chain.read(line.removesuffix(b"\n"))
-        except chain.NotALineError:
+def unchanged(path: Path, *, left_out: LeftOut) -> Iterator[chain.Line]:
+    """Every line of a file that is as it was written; what is wrong with the others is for whoever verifies."""
+    for raw in _lines(path):
+        line = _unchanged(raw.removesuffix(b"\n"))
+        if line is None:
             left_out(path)
+        else:
+            yield line
+
+
+def _unchanged(raw: bytes) -> chain.Line | None:
+    try:
+        line = chain.read(raw)
+    except chain.NotALineError:
+        return None
+    return line if line.intact or line.reformatted else None
 
 
 def trails_below(folder: Path) -> list[Path]:
@@ -211,10 +220,11 @@ class Follower:
         found = []
         for stream in ORDER:
             for raw in self._raw(stream):
-                try:
-                    found.append(chain.read(raw))
-                except chain.NotALineError:
+                line = _unchanged(raw)
+                if line is None:
                     self._left_out(self._folder / naming.current(stream))
+                else:
+                    found.append(line)
         return found
 
     def close(self) -> None:

@@ -14,6 +14,8 @@ from safety_governor.domain import scores
 
 LIMIT = 1024
 """So many answers are kept; the oldest goes first."""
+AHEAD = timedelta(minutes=5)
+"""What was put away further in the future was so by a clock that went wrong, and would never grow old."""
 KEEP_UNREACHED = timedelta(seconds=5)
 """So long does it count that nobody was reached: enough for those who ask at the same time."""
 
@@ -79,7 +81,7 @@ class KeptScores:
         await asyncio.gather(*flights, return_exceptions=True)
 
     def _is_fresh(self, kept: Kept) -> bool:
-        return self._now() - kept.since < self._lasting(kept)
+        return -AHEAD <= self._now() - kept.since < self._lasting(kept)
 
     def _lasting(self, kept: Kept) -> timedelta:
         if not kept.reading.reached:

@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from safety_governor.domain import scores
+from safety_governor.domain.scoring import answers
 
 _WAIT = 1.0
 """Seconds for another process that is writing."""
@@ -49,10 +50,11 @@ class Shelf:
         if row is None:
             return None
         try:
-            return Kept(scores.Reading.model_validate_json(row[1]), datetime.fromisoformat(row[0]))
+            kept = Kept(scores.Reading.model_validate_json(row[1]), datetime.fromisoformat(row[0]))
         except (ValidationError, ValueError):
             # Written by another version.
             return None
+        return kept if kept.since.tzinfo is not None and answers.can_be_measured(kept.reading) else None
 
     async def put(self, service: scores.Service, model: str, kept: Kept) -> None:
         """In place of what was there."""

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import fastmcp
 import httpx2
 from fastmcp.client.transports import StreamableHttpTransport
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from safety_governor import __version__
 from safety_governor.domain import digests, scores, values
@@ -41,7 +41,7 @@ class _Result(BaseModel):
     reason: _Reason | None = None
     data: _Data | None = None
     source: str | None = None
-    as_of: datetime | None = None
+    as_of: AwareDatetime | None = None
 
 
 class ToolScores:
@@ -114,7 +114,9 @@ def _read(question: answers.Asked, tool: str, content: object) -> scores.Reading
     except ValidationError:
         return question.unread(scores.Status.UNAVAILABLE, f"the MCP server answered {tool} in a form that is not known")
     source = values.clip(f"{question.source}, from {result.source}" if result.source else question.source, values.LINE_LIMIT)
-    told = answers.Asked(service=question.service, model=question.model, source=source, as_of=result.as_of or question.as_of)
+    told = answers.Asked(
+        service=question.service, model=question.model, source=source, as_of=min(result.as_of or question.as_of, question.as_of)
+    )
     if result.status is not scores.Status.OK:
         return told.unread(result.status, result.reason or f"{tool} says {result.status} and no more")
     if result.data is None or result.data.model.casefold() != question.model.casefold():
@@ -124,12 +126,8 @@ def _read(question: answers.Asked, tool: str, content: object) -> scores.Reading
         result.data.metrics,
         rows_used=result.data.rows_used,
         rows_total=result.data.rows_total,
-        digest=digests.digest(_json(result.data.metrics)),
+        digest=digests.digest({name: repr(figure) for name, figure in result.data.metrics.items()}),
     )
-
-
-def _json(metrics: Mapping[str, Any]) -> JsonValue:
-    return {name: figure if isinstance(figure, int | float | str | None) else repr(figure) for name, figure in metrics.items()}
 
 
 class _Guarded(httpx2.AsyncHTTPTransport):

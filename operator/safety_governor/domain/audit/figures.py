@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from safety_governor.domain import plans, values, verdicts
+from safety_governor.domain import approvals, plans, values, verdicts
 from safety_governor.domain.audit.events import Kind
 
 
@@ -32,11 +32,11 @@ class Naive(values.Value):
     executed: int = 0
     """Incidents with a plan that could be carried out: an agent without a gate would have."""
     executed_with_the_gate: int = 0
-    """Of these, incidents in which an action was claimed."""
+    """Of these, incidents in which an action was done, or may have been; not those in which it was refused or taken back."""
     not_executed: dict[str, int] = Field(default_factory=dict)
     """The others, by how they ended; StillOpen where they have not."""
     executed_after_people: int = 0
-    """Of those that were executed, incidents in which a person released it."""
+    """Of those that were executed, incidents in which a person had released what was done."""
 
 
 class Summary(values.Value):
@@ -63,6 +63,9 @@ class Summary(values.Value):
     naive: Naive = Naive()
 
 
+_REFUSED = "Failed"
+"""State of an action that the API server refused."""
+
 _COUNTED = ("decisions", "required", "block_reasons", "approvals", "overrides", "outcomes", "actions")
 
 
@@ -70,10 +73,21 @@ _COUNTED = ("decisions", "required", "block_reasons", "approvals", "overrides", 
 class _Incident:
     """What has to be known of an incident until it is summed up."""
 
-    can_be_done: bool = False
-    claimed: bool = False
+    plan_can_be_done: bool = False
+    target_exists: bool = True
+    """As far as the newest decision tells."""
+    acted: bool = False
     released: bool = False
+    """Whether a person had released what was done."""
     phase: str = ""
+    release_digests: set[str] = field(default_factory=set)
+    """Of the plans that a person released."""
+    claims: dict[str, str] = field(default_factory=dict)
+    """Digest of the plan that an action was claimed for, by the key of the action."""
+    undos: set[str] = field(default_factory=set)
+    """Keys of actions that undo others."""
+    seen: set[str] = field(default_factory=set)
+    """Ids of its events."""
 
 
 def _counters() -> dict[str, Counter[str]]:
@@ -90,7 +104,6 @@ class Tally:
     _post: list[float] = field(default_factory=list)
     _asked: dict[str, datetime] = field(default_factory=dict)
     _answered: list[float] = field(default_factory=list)
-    _undos: set[str] = field(default_factory=set)
     _since: datetime | None = None
     _until: datetime | None = None
 
@@ -102,14 +115,18 @@ class Tally:
         at = _time(fields.get("at"))
         self._since, self._until = self._since or at, at or self._until
         incident = self._incidents.setdefault(uid, _Incident())
-        kind = fields.get("kind")
+        kind, event = fields.get("kind"), str(fields.get("id"))
+        if event in incident.seen:
+            # Told again after a crash.
+            return
+        incident.seen.add(event)
         self._take_decision(kind, data, incident)
         self._take_people(kind, data, incident, at)
         self._take_action(kind, data, incident)
 
     def _take_decision(self, kind: object, data: Mapping[str, Any], incident: _Incident) -> None:
         if kind == Kind.PLANNED:
-            incident.can_be_done = _can_be_done(data.get("plan"))
+            incident.plan_can_be_done = _can_be_done(data.get("plan"))
         elif kind == Kind.GATED:
             self._gated(data, incident)
         elif kind == Kind.ENDED:
@@ -133,11 +150,15 @@ class Tally:
     def _take_action(self, kind: object, data: Mapping[str, Any], incident: _Incident) -> None:
         key = str(data.get("key"))
         if kind == Kind.CLAIMED and data.get("undoes"):
-            self._undos.add(key)
+            incident.undos.add(key)
         elif kind == Kind.CLAIMED:
-            incident.claimed = True
+            incident.claims[key] = str(data.get("planDigest"))
         elif kind == Kind.ACTION_ENDED:
-            self._count("actions", f"{'undo ' if key in self._undos else ''}{data.get('outcome') or data.get('state')}")
+            undoes = key in incident.undos
+            self._count("actions", f"{'undo ' if undoes else ''}{data.get('outcome') or data.get('state')}")
+            if not undoes and data.get("state") != _REFUSED:
+                incident.acted = True
+                incident.released = incident.released or incident.claims.get(key) in incident.release_digests
 
     def summary(self) -> Summary:
         """What came out so far."""
@@ -165,8 +186,8 @@ class Tally:
     def _gated(self, data: Mapping[str, Any], incident: _Incident) -> None:
         self._count("decisions", str(data.get("decision")))
         known = data.get("facts")
-        if isinstance(known, Mapping) and not known.get("targetExists"):
-            incident.can_be_done = False
+        if isinstance(known, Mapping):
+            incident.target_exists = bool(known.get("targetExists"))
         if data.get("decision") == verdicts.Decision.BLOCK_AND_ESCALATE:
             self._count("required", str(data.get("requiredApproval")))
             for reason in str(data.get("reason", "")).split(","):
@@ -179,7 +200,8 @@ class Tally:
     def _honoured(self, data: Mapping[str, Any], incident: _Incident, at: datetime | None) -> None:
         word = str(data.get("decision"))
         self._count("approvals", f"{word} honoured")
-        incident.released = incident.released or word != "REJECT"
+        if word != approvals.Word.REJECT:
+            incident.release_digests.add(str(data.get("planDigest")))
         asked = self._asked.pop(str(data.get("planDigest")), None)
         if asked is not None and at is not None:
             self._answered.append((at - asked).total_seconds())
@@ -197,13 +219,13 @@ class Tally:
         )
 
     def _naive(self) -> Naive:
-        able = [one for one in self._incidents.values() if one.can_be_done]
-        claimed = [one for one in able if one.claimed]
-        others = Counter(one.phase or "StillOpen" for one in able if not one.claimed)
+        able = [one for one in self._incidents.values() if one.acted or (one.plan_can_be_done and one.target_exists)]
+        acted = [one for one in able if one.acted]
+        others = Counter(one.phase or "StillOpen" for one in able if not one.acted)
         return Naive(
             executed=len(able),
-            executed_with_the_gate=len(claimed),
-            executed_after_people=sum(one.released for one in claimed),
+            executed_with_the_gate=len(acted),
+            executed_after_people=sum(one.released for one in acted),
             not_executed=dict(sorted(others.items(), key=lambda one: (-one[1], one[0]))),
         )
 

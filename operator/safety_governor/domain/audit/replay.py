@@ -1,7 +1,7 @@
 """Recorded decisions, decided again: under the gate as it is now, and under other thresholds or policies."""
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,7 +14,10 @@ from safety_governor.domain.facts import Facts
 class Decided(values.Value):
     """A decision as it was recorded."""
 
+    id: events.EventId
+    """Of the event; the same wherever the decision is recorded."""
     incident: values.Line
+    service: values.ServiceName
     plan_digest: values.Digest
     at: values.Line
     """When."""
@@ -75,7 +78,9 @@ def from_line(fields: Mapping[str, Any]) -> Decided:
             "the facts were not recorded, as the operator ended between deciding and recording; replay the Incident itself"
         )
     return Decided(
+        id=events.event_id(events.Kind.GATED, str(fields.get("uid", "")), gated.plan_digest),
         incident=str(fields.get("incident", "")),
+        service=gated.service,
         plan_digest=gated.plan_digest,
         at=gated.decided_at.isoformat(),
         decision=gated.decision,
@@ -90,8 +95,8 @@ def from_line(fields: Mapping[str, Any]) -> Decided:
     )
 
 
-def again(decided: Decided, thresholds: checks.Thresholds | None, known: policies.PolicySet | None) -> Replayed:
-    """Decide it under these thresholds and policies; None of either means those of then."""
+def again(decided: Decided, thresholds: checks.Thresholds | None, known: Callable[[str], policies.PolicySet] | None) -> Replayed:
+    """Decide it under these thresholds and the policies of its service; None of either means those of then."""
     facts = decided.facts
     then = verdicts.judge(facts, decided.thresholds)
     same_gate = decided.gate == verdicts.GATE_VERSION
@@ -99,7 +104,7 @@ def again(decided: Decided, thresholds: checks.Thresholds | None, known: policie
         not same_gate or not decided.is_exact or (then.decision, then.required_approval) == (decided.decision, decided.required_approval)
     )
     if known is not None:
-        facts = facts.model_copy(update={"conflicts": known.conflicts(actions=decided.names, severity=decided.severity)})
+        facts = facts.model_copy(update={"conflicts": known(decided.service).conflicts(actions=decided.names, severity=decided.severity)})
     now = verdicts.judge(facts, thresholds or decided.thresholds)
     before, after = _checks(decided.reason), _checks(now.reason)
     because = (*(f"+{one}" for one in after if one not in before), *(f"-{one}" for one in before if one not in after))

@@ -14,7 +14,8 @@ from safety_governor.domain.scoring.instruments import Instrument, Metric, Row, 
 
 INSTRUMENTS: Mapping[Service, Instrument] = {one.service: one for one in (cdct.INSTRUMENT, ddft.INSTRUMENT, eect.INSTRUMENT)}
 
-_INHERITED = ("model", "model_name", "u_curve_magnitude")
+_NAMES = ("model", "model_name")
+_INHERITED = (*_NAMES, "u_curve_magnitude")
 """What an object around the rows says of all of them."""
 
 _FOUND = frozenset({None, "ok", "success", "complete", "completed"})
@@ -93,9 +94,14 @@ def _refused(asked: Asked, content: Row) -> Refused | None:
         return Refused(Status.UNAVAILABLE, f"{who} answered with an error{_message(content)}")
     if not (told is None or isinstance(told, str)) or told not in _FOUND:
         return Refused(Status.UNAVAILABLE, f"{who} answered with a status that is not known: {_shown(told)}")
-    if content.get("found") is False:
+    if not _is_found(content):
         return Refused(Status.UNKNOWN_MODEL, f"{who} has not found the model")
     return None
+
+
+def _is_found(row: Row) -> bool:
+    """Whether nothing in it says that the model was not found: of a service that did not find it, all figures are defaults."""
+    return row.get("found") in (None, True)
 
 
 def _with_details(row: Mapping[str, Any]) -> Row:
@@ -108,7 +114,7 @@ def _aggregate(asked: Asked, rows: Sequence[Row], *, digest: str) -> Reading:
     mine = _about(asked.model, rows)
     if not mine:
         return asked.unread(Status.EMPTY, f"{asked.who} answered, but not about this model", digest=digest)
-    useful = [kept for kept in (instrument.weed(row) for row in mine if row.get("found") is not False) if kept is not None]
+    useful = [kept for kept in (instrument.weed(row) for row in mine if _is_found(row)) if kept is not None]
     if not useful:
         return asked.unread(
             Status.EMPTY, f"{asked.who} has rows about the model, {len(mine)} in all, and none of them holds a measurement", digest=digest
@@ -157,11 +163,21 @@ def relayed(asked: Asked, metrics: Mapping[str, object], *, rows_used: int, rows
     )
 
 
+def can_be_measured(reading: Reading) -> bool:
+    """Whether all its figures are ones that its service measures, within their bounds: not so where somebody else has written them."""
+    known = {metric.name: metric for metric in INSTRUMENTS[reading.service].metrics}
+    return all(name in known and (figure is None or known[name].allows(figure)) for name, figure in reading.metrics.items())
+
+
 def _about(model: str, rows: Sequence[Row]) -> list[Row]:
     """The rows that name the model; where none does, those that name none. Never those of another one."""
-    named = [(row, row.get("model", row.get("model_name"))) for row in rows]
-    same = [row for row, name in named if isinstance(name, str) and name.casefold() == model.casefold()]
-    return same or [row for row, name in named if name is None]
+    named = [(row, [row[key] for key in _NAMES if row.get(key) is not None]) for row in rows]
+    same = [row for row, names in named if names and all(_is_name(name, model) for name in names)]
+    return same or [row for row, names in named if not names]
+
+
+def _is_name(name: object, model: str) -> bool:
+    return isinstance(name, str) and name.casefold() == model.casefold()
 
 
 def _figures(metric: Metric, rows: Sequence[Row], warnings: list[str]) -> list[float]:
