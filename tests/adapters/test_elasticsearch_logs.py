@@ -1,5 +1,6 @@
 """Figures over live logs in the shapes in which they are found: Kibana's sample data, the Elastic Common Schema, flat lines."""
 
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -110,6 +111,52 @@ async def test_flat_lines_with_a_code_that_is_text_are_counted(elasticsearch_url
 async def test_logs_that_cannot_be_told_apart_are_unknown(lacking: dict[str, Any], said: str, elasticsearch_url: str) -> None:
     with pytest.raises(errors.KnowledgeUnavailableError, match=said):
         await figures(elasticsearch_url, lacking, [{}])
+
+
+async def test_index_that_several_write_to_is_counted_by_what_each_line_has(elasticsearch_url: str) -> None:
+    both = {**ECS, "kubernetes": {"properties": {"labels": {"properties": {"app": KEYWORD}}}}, "severity": KEYWORD}
+    other = {"@timestamp": NOON.isoformat(), "kubernetes": {"labels": {"app": "checkout"}}, "message": "out of memory", "severity": "Error"}
+    renamed = {**line("fine"), "kubernetes": {"labels": {"app": "cart"}}}
+    foreign = {**line("fine", service="cart"), "kubernetes": {"labels": {"app": "checkout"}}}
+    found = await figures(elasticsearch_url, both, [line("no", level="error"), other, renamed, foreign])
+    assert (found.lines, found.errors) == (3, 2)
+
+
+FLAT = {"timestamp": {"type": "date"}, "service": KEYWORD, "severity": KEYWORD, "msg": TEXT}
+FLAT_LINES = [
+    {"timestamp": NOON.isoformat(), "service": "checkout", "severity": severity, "msg": "lost 3 orders"}
+    for severity in ("info", "ERROR", "fatal")
+]
+
+
+async def several(url: str, *kinds: tuple[dict[str, Any], list[dict[str, Any]]]) -> telemetry.Telemetry:
+    """The figures over several indices under one pattern."""
+    prefix = f"several-{uuid.uuid4().hex}"
+    async with ElasticIndices(url, indices={"logs": f"{prefix}-*"}) as indices:
+        names = [f"{prefix}-{number}" for number in range(len(kinds))]
+        try:
+            for name, (properties, lines) in zip(names, kinds, strict=True):
+                await indices.client.indices.create(index=name, mappings={"properties": properties})
+                create: dict[str, Any] = {"index": {}}
+                operations = [part for one in lines for part in (create, one)]
+                if operations:
+                    assert not (await indices.client.bulk(index=name, operations=operations, refresh=True))["errors"]
+            return await indices.knowledge().summarise_logs(service="checkout", until=NOON, window=timedelta(hours=1))
+        finally:
+            await indices.client.indices.delete(index=names, ignore_unavailable=True)
+
+
+async def test_indices_that_look_different_are_each_counted_by_their_own_fields(elasticsearch_url: str) -> None:
+    lines = [line("lost 17 orders", level="error"), line("fine")]
+    found = await several(elasticsearch_url, (ECS, lines), (FLAT, FLAT_LINES), (ECS, lines), ({}, []))
+    assert (found.lines, found.errors) == (7, 4)
+    assert [(one.message, one.count) for one in found.top_errors] == [("lost <n> orders", 4)]
+
+
+async def test_indices_one_of_which_cannot_tell_errors_are_unknown(elasticsearch_url: str) -> None:
+    lacking = {name: FLAT[name] for name in ("timestamp", "service", "msg")}
+    with pytest.raises(errors.KnowledgeUnavailableError, match=r"several-[a-f0-9]+-1 neither a level nor a response code"):
+        await several(elasticsearch_url, (ECS, [line("fine")]), (lacking, [{name: FLAT_LINES[0][name] for name in lacking}]))
 
 
 async def test_pattern_of_logs_that_matches_nothing_is_unknown(elasticsearch_url: str) -> None:

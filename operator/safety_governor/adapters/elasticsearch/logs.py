@@ -1,13 +1,13 @@
 """Figures over live logs, whoever writes them: Elasticsearch counts, and only the texts of errors come here.
 
-The logs are others' indices, so nothing is assumed of them: which fields there are, and of which types, is asked first. Known
-are the Elastic Common Schema, Kibana's sample data (where `response` is text and no field names a service) and flat lines.
+The logs are others' indices, so nothing is assumed of them: which fields each has, and of which types, is asked first. Known are the
+Elastic Common Schema, Kibana's sample data (where `response` is text and no field names a service) and flat lines.
 """
 
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +28,8 @@ _DATES = frozenset({"date", "date_nanos"})
 _MOST_MESSAGES = 500
 """Different ones that are looked at; of more than these, how often an error was seen is a lower bound."""
 _REMEMBERED_SECONDS = 60.0
+_MOST_SHAPES = 16
+"""Each is a search of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +37,17 @@ class Shape:
     """Which fields of the logs say what."""
 
     time: str
-    service: str | None
-    """None: every line is about every service."""
-    level: str | None
-    code: str | None
-    code_is_number: bool
+    services: tuple[str, ...]
+    """The first that a line has counts; none: every line is about every service."""
+    levels: tuple[str, ...]
+    number_codes: tuple[str, ...]
+    text_codes: tuple[str, ...]
     message: str | None
     """A field whose values can be counted."""
     text: str | None
     """The field in the line itself."""
+    indices: tuple[str, ...] = ()
+    """Those that look so; empty when all do."""
 
 
 class Logs:
@@ -54,17 +58,19 @@ class Logs:
         self._index = index
         self._service_field = service_field
         self._now = now
-        self._shape: tuple[float, Shape] | None = None
+        self._shapes: tuple[float, list[Shape]] | None = None
 
     async def summarise(self, *, service: str, since: datetime, until: datetime) -> telemetry.Telemetry:
         """The figures of the lines in the window, both its ends included."""
-        shape = await self._current_shape()
-        answer = await self._cluster.search(
-            self._index, question(shape, service=service, since=since, until=until), ignore_unavailable="false"
-        )
-        failed = answer["aggregations"]["errors"]
-        total, errors = int(answer["hits"]["total"]["value"]), int(failed["doc_count"])
-        messages = _messages(shape, failed)
+        total = errors = 0
+        messages: Counter[str] = Counter()
+        for shape in await self._current_shapes():
+            asked = question(shape, service=service, since=since, until=until)
+            answer = await self._cluster.search(self._index, asked, ignore_unavailable="false")
+            failed = answer["aggregations"]["errors"]
+            total += int(answer["hits"]["total"]["value"])
+            errors += int(failed["doc_count"])
+            messages += _messages(shape, failed)
         frequent = sorted(messages.items(), key=lambda pair: (-pair[1], pair[0]))[: loglines.TOP]
         return telemetry.Telemetry(
             service=service,
@@ -76,45 +82,55 @@ class Logs:
             top_errors=tuple(telemetry.TopError(message=message, count=count) for message, count in frequent),
         )
 
-    async def _current_shape(self) -> Shape:
-        if self._shape is not None and self._now() - self._shape[0] < _REMEMBERED_SECONDS:
-            return self._shape[1]
+    async def _current_shapes(self) -> list[Shape]:
+        if self._shapes is not None and self._now() - self._shapes[0] < _REMEMBERED_SECONDS:
+            return self._shapes[1]
         asked = {self._service_field} - {"", EVERY_LINE} | {*_SERVICES, *_TIMES, *_LEVELS, *_CODES, *_MESSAGES}
         with failures.translated(self._cluster.name, self._index):
             answer = await self._cluster.client.field_caps(
-                index=self._index, fields=sorted(asked | {f"{one}.keyword" for one in asked}), allow_no_indices=False
+                index=self._index,
+                fields=sorted(asked | {f"{one}.keyword" for one in asked}),
+                allow_no_indices=False,
+                include_unmapped=True,
             )
-        shape = self._shape_of({name: frozenset(types) - {"unmapped"} for name, types in answer["fields"].items()})
-        self._shape = (self._now(), shape)
-        return shape
+        alike: dict[Shape, list[str]] = {}
+        for index, fields in _fields_of(answer["indices"], answer["fields"]).items():
+            alike.setdefault(self._shape_of(index, fields), []).append(index)
+        if len(alike) > _MOST_SHAPES:
+            raise self._unreadable(self._index, f"lines of {len(alike)} forms", f"name logs of at most {_MOST_SHAPES}")
+        shapes = list(alike) if len(alike) == 1 else [replace(shape, indices=tuple(names)) for shape, names in alike.items()]
+        self._shapes = (self._now(), shapes)
+        return shapes
 
-    def _shape_of(self, fields: Mapping[str, frozenset[str]]) -> Shape:
+    def _shape_of(self, index: str, fields: Mapping[str, str]) -> Shape:
         moment = _first(fields, _TIMES, _DATES)
         if moment is None:
-            raise self._unreadable("no field of type date among @timestamp and timestamp", "name an index of logs")
-        service = None
+            raise self._unreadable(index, "no field of type date among @timestamp and timestamp", "name an index of logs")
+        services: tuple[str, ...] = ()
         if self._service_field != EVERY_LINE:
-            service = _exact(fields, [self._service_field] if self._service_field else _SERVICES)
-            if service is None:
+            services = _exact(fields, [self._service_field] if self._service_field else _SERVICES)
+            if not services:
                 wanted = self._service_field or ", ".join(_SERVICES)
-                raise self._unreadable(f"no field that names the service ({wanted})", "set GOVERNOR_ELASTICSEARCH__LOG_SERVICE_FIELD")
-        code = _first(fields, _CODES, _NUMBERS)
-        level, exact_code = _exact(fields, _LEVELS), _exact(fields, _CODES)
-        if level is None and code is None and exact_code is None:
-            raise self._unreadable("neither a level nor a response code", "name logs that tell errors from other lines")
+                raise self._unreadable(
+                    index, f"no field that names the service ({wanted})", "set GOVERNOR_ELASTICSEARCH__LOG_SERVICE_FIELD"
+                )
+        number_codes = tuple(one for one in _CODES if fields.get(one) in _NUMBERS)
+        levels, text_codes = _exact(fields, _LEVELS), _exact(fields, _CODES)
+        if not (levels or number_codes or text_codes):
+            raise self._unreadable(index, "neither a level nor a response code", "name logs that tell errors from other lines")
         text = next((one for one in _MESSAGES if one in fields), None)
         return Shape(
             time=moment,
-            service=service,
-            level=level,
-            code=code or exact_code,
-            code_is_number=code is not None,
-            message=_exact(fields, _MESSAGES),
+            services=services,
+            levels=levels,
+            number_codes=number_codes,
+            text_codes=text_codes,
+            message=next(iter(_exact(fields, _MESSAGES)), None),
             text=text,
         )
 
-    def _unreadable(self, lacks: str, remedy: str) -> Exception:
-        return failures.unavailable(self._cluster.name, failures.Failure(what=f"has in {self._index} {lacks}", remedy=remedy))
+    def _unreadable(self, index: str, lacks: str, remedy: str) -> Exception:
+        return failures.unavailable(self._cluster.name, failures.Failure(what=f"has in {index} {lacks}", remedy=remedy))
 
 
 def question(shape: Shape, *, service: str, since: datetime, until: datetime) -> dict[str, Any]:
@@ -122,28 +138,41 @@ def question(shape: Shape, *, service: str, since: datetime, until: datetime) ->
     # To the microsecond: Elasticsearch takes an end without a fraction for the end of that second.
     first, last = (moment.isoformat(timespec="microseconds") for moment in (since, until))
     within: list[dict[str, Any]] = [{"range": {shape.time: {"gte": first, "lte": last}}}]
-    if shape.service is not None:
-        within.append({"term": {shape.service: service}})
+    if shape.services:
+        within.append(_about(shape, service))
+    if shape.indices:
+        within.append({"terms": {"_index": list(shape.indices)}})
     errors: dict[str, Any] = {"filter": {"bool": {"should": _error(shape), "minimum_should_match": 1}}}
     if shape.message is not None:
         # Many more than are shown, as messages become one when their numbers are left out.
         errors["aggs"] = {"messages": {"terms": {"field": shape.message, "size": _MOST_MESSAGES, "missing": ""}}}
     elif shape.text is not None:
-        newest = {"size": 100, "sort": [{shape.time: "desc"}], "_source": [shape.text]}
+        # Asked of indices without the field as well, though none of their lines count.
+        order = {"order": "desc", "unmapped_type": "date"}
+        newest = {"size": 100, "sort": [{shape.time: order}], "_source": [shape.text]}
         errors["aggs"] = {"sample": {"top_hits": newest}}
     return {"size": 0, "track_total_hits": True, "query": {"bool": {"filter": within}}, "aggs": {"errors": errors}}
 
 
+def _about(shape: Shape, service: str) -> dict[str, Any]:
+    """The lines of the service by the first of the fields that a line has: several writers may share an index."""
+    first, *others = shape.services
+    found: list[dict[str, Any]] = [{"term": {first: service}}]
+    for number, field in enumerate(others, start=1):
+        has_none_before = [{"exists": {"field": one}} for one in shape.services[:number]]
+        found.append({"bool": {"filter": {"term": {field: service}}, "must_not": has_none_before}})
+    return found[0] if not others else {"bool": {"should": found, "minimum_should_match": 1}}
+
+
 def _error(shape: Shape) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    if shape.level is not None:
-        found += [{"term": {shape.level: {"value": level, "case_insensitive": True}}} for level in sorted(loglines.ERROR_LEVELS)]
-    if shape.code is not None and shape.code_is_number:
-        found.append({"range": {shape.code: {"gte": loglines.FIRST_ERROR_CODE}}})
-    elif shape.code is not None:
+    """Whatever says so of a line: the field that another writer of the same index fills is missing in it."""
+    levels = [(field, level) for field in shape.levels for level in sorted(loglines.ERROR_LEVELS)]
+    return [
+        *({"term": {field: {"value": level, "case_insensitive": True}}} for field, level in levels),
+        *({"range": {field: {"gte": loglines.FIRST_ERROR_CODE}}} for field in shape.number_codes),
         # A number written as text: of three digits from 400 on, or of more.
-        found.append({"regexp": {shape.code: {"value": "0*([4-9][0-9]{2}|[1-9][0-9]{3,8})"}}})
-    return found
+        *({"regexp": {field: {"value": "0*([4-9][0-9]{2}|[1-9][0-9]{3,8})"}}} for field in shape.text_codes),
+    ]
 
 
 def _messages(shape: Shape, failed: Mapping[str, Any]) -> Counter[str]:
@@ -161,12 +190,25 @@ def _value(source: Mapping[str, Any], field: str) -> object:
     return source.get(field, "")
 
 
-def _first(fields: Mapping[str, frozenset[str]], names: Sequence[str], types: frozenset[str]) -> str | None:
-    """The first of the names that has one of these types in every index that has it."""
-    return next((name for name in names if fields.get(name) and fields[name] <= types), None)
+def _fields_of(indices: str | Sequence[str], answer: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    """The types of the fields of each index. One without any of them has no line yet, and is left out unless all are so."""
+    names = [indices] if isinstance(indices, str) else list(indices)
+    found: dict[str, dict[str, str]] = {name: {} for name in names}
+    for field, types in answer.items():
+        for kind, told in types.items():
+            # Where all indices agree they are not listed.
+            for name in told.get("indices", names) if kind != "unmapped" else ():
+                found[name][field] = kind
+    begun = {name: fields for name, fields in found.items() if fields}
+    return begun or found
 
 
-def _exact(fields: Mapping[str, frozenset[str]], names: Sequence[str]) -> str | None:
-    """The first of the names, or its `.keyword`, that can be compared exactly."""
-    either = [form for name in names for form in (name, f"{name}.keyword")]
-    return _first(fields, either, _EXACT)
+def _first(fields: Mapping[str, str], names: Sequence[str], types: frozenset[str]) -> str | None:
+    """The first of the names that has one of these types."""
+    return next((name for name in names if fields.get(name) in types), None)
+
+
+def _exact(fields: Mapping[str, str], names: Sequence[str]) -> tuple[str, ...]:
+    """Of each of the names that can be compared exactly the name, or else its `.keyword`."""
+    found = (_first(fields, (name, f"{name}.keyword"), _EXACT) for name in names)
+    return tuple(one for one in found if one is not None)
