@@ -20,7 +20,7 @@ from safety_governor.adapters.kubernetes import actuator, api, approval_guard, g
 from safety_governor.adapters.kubernetes import desk as desks
 from safety_governor.api import v1alpha1
 from safety_governor.domain import checks, facts, verification
-from safety_governor.domain.audit.documents import Record
+from safety_governor.domain.audit.documents import Index, Record
 from safety_governor.domain.documents import Document
 from safety_governor.pipeline import (
     actuation,
@@ -169,12 +169,12 @@ class _Archive:
     def __init__(self, records: "Records") -> None:
         self._records = records
 
-    async def write(self, records: Sequence[Record]) -> Mapping[str, str]:
+    async def write(self, records: Sequence[Record]) -> Mapping[tuple[Index, str], str]:
         """Why some are refused for good."""
         from safety_governor.adapters.elasticsearch import Record as StoredRecord  # noqa: PLC0415 - see sources.knowledge
 
         written = await self._records.write([StoredRecord(index=one.index.value, id=one.id, document=one.document) for one in records])
-        return dict(written.refused)
+        return {(Index(one.index), one.id): why for one, why in written.refused}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

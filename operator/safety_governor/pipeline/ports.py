@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from safety_governor.api import v1alpha1
 from safety_governor.domain import briefs, documents, guardrails, journal, plans, requests, scores, telemetry, workloads
-from safety_governor.domain.audit.documents import Record
+from safety_governor.domain.audit.documents import Index, Record
 from safety_governor.domain.audit.events import Event, Position
 from safety_governor.domain.documents import Hit
 
@@ -140,8 +140,8 @@ class Trail(Protocol):
 class Records(Protocol):
     """Where records of incidents, decisions and actions are kept for people to search."""
 
-    async def write(self, records: Sequence[Record]) -> Mapping[str, str]:
-        """Write them; one that is there already is as good as written. Returns, by id, why some are refused for good.
+    async def write(self, records: Sequence[Record]) -> Mapping[tuple[Index, str], str]:
+        """Write them; one that is there already is as good as written. Returns, by index and id, why some are refused for good.
 
         Raises RetryableError when the store does not answer, and TerminalError when it takes nothing at all, such as without rights;
         then any of them may have been written or not.

@@ -92,8 +92,8 @@ class Publisher:
             return
         refused = await self._records.write(records)
         for one in records:
-            if one.id in refused:
-                why = refused[one.id]
+            why = refused.get((one.index, one.id))
+            if why is not None:
                 _log.error("the store refuses a record for good; it is set aside, the others go on", index=one.index, id=one.id, why=why)
                 await self._outbox.set_aside({"index": one.index, "id": one.id, "document": one.document}, why)
 

@@ -53,8 +53,8 @@ class Written:
     new: int
     already: int
     """They were there, or a newer version was."""
-    refused: tuple[tuple[str, str], ...]
-    """Id and reason of those that Elasticsearch will never take as they are; trying them again cannot help."""
+    refused: tuple[tuple[Record, str], ...]
+    """With the reason, those that Elasticsearch will never take as they are; trying them again cannot help."""
 
 
 class Records:
@@ -95,13 +95,15 @@ class Records:
 
     async def _write(self, records: Sequence[Record]) -> Written:
         new = already = 0
-        refused: list[tuple[str, str]] = []
+        refused: list[tuple[Record, str]] = []
+        # Answers come in the order of the records; ids alone do not tell them apart, as an event is in several indices under its own.
+        asked = iter(records)
         passing = ""
         results = helpers.async_streaming_bulk(
             self._cluster.client, self._actions(records), chunk_size=_AT_ONCE, raise_on_error=False, max_retries=0
         )
         async for done, item in results:
-            (told,) = item.values()
+            (told,), record = item.values(), next(asked)
             status = int(told.get("status", 500))
             if done:
                 new += 1
@@ -110,7 +112,7 @@ class Records:
             elif status in _PASSING:
                 passing = _reason(told)
             else:
-                refused.append((str(told.get("_id")), _reason(told)))
+                refused.append((record, _reason(told)))
         if passing:
             raise errors.RecordsUnavailableError(
                 f"Records wait to be written, as Elasticsearch at {self._cluster.name} did not take all of them ({passing}): they are written again."

@@ -3,6 +3,7 @@
 import enum
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from pydantic import JsonValue
@@ -28,6 +29,10 @@ class Record(values.Value):
     document: dict[str, JsonValue]
     version: int | None = None
     """Where a later state replaces an earlier one: the higher version wins. None: written once and never again."""
+
+
+_LAST = 2**52
+"""More than the microseconds since 1970 for a century to come; a version stays below what a JSON number holds exactly."""
 
 
 def records_of(line: Mapping[str, Any]) -> tuple[Record, ...]:
@@ -89,7 +94,7 @@ def _incident(line: Mapping[str, Any], data: Mapping[str, Any], where: Mapping[s
     return archive.IncidentEntry(
         **where,
         id=line["uid"],
-        version=line["seq"],
+        version=_version(line["at"], ended=ended),
         severity=data.get("severity"),
         summary=data.get("summary", ""),
         phase=data.get("phase", "Gated"),
@@ -102,6 +107,11 @@ def _incident(line: Mapping[str, Any], data: Mapping[str, Any], where: Mapping[s
         decided_at=data.get("decidedAt"),
         ended_at=line["at"] if ended else None,
     )
+
+
+def _version(at: str, *, ended: bool) -> int:
+    """By when it happened, as lines are numbered anew in a new trail; an end replaces everything, whatever the clock said before."""
+    return int(datetime.fromisoformat(at).timestamp() * 1_000_000) + (_LAST if ended else 0)
 
 
 def _record(index: Index, entry: archive.Entry) -> Record:
