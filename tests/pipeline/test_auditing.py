@@ -13,7 +13,7 @@ from safety_governor.domain.audit.events import Kind, Position, Stream
 from safety_governor.domain.lifecycle import Phase
 from safety_governor.pipeline import agent_runs, attendant, auditing
 from safety_governor.pipeline.stages import plan, stress
-from support.builders import CONTRADICTIONS, NAME, NAMESPACE, World
+from support.builders import CONTRADICTIONS, NAME, NAMESPACE, World, an_incident
 from support.fakes import NOON, in_fake_time
 
 
@@ -177,6 +177,75 @@ def test_trail_that_cannot_be_written_holds_no_decision_up_and_hears_of_it_later
     attend(contradicted, trail, seconds=120, at={60: lambda: contradicted.decide("APPROVE")})
     assert trail.kinds[:5] == ["Reported", "Planned", "Stressed", "Gated", "ApprovalAsked"]
     assert contradicted.status.audit is not None
+
+
+class TestWhatNoStatusTellsAnyMore:
+    def test_deletion_of_an_incident_that_waits_is_its_end(self, contradicted: World) -> None:
+        trail = FakeTrail(contradicted)
+        attend(contradicted, trail, at={30: contradicted.incidents.stored.clear})
+        assert trail.kinds == ["Reported", "Planned", "Stressed", "Gated", "ApprovalAsked", "Ended"]
+        (ended,) = trail.of(Kind.ENDED)
+        assert (ended.data["phase"], ended.data["message"]) == ("Deleted", "somebody deleted the incident, which was AwaitingApproval")
+
+    def test_deletion_in_the_middle_of_an_action_says_that_its_end_is_not_known(self, world: World, trail: FakeTrail) -> None:
+        world.workloads.slow = True
+        attend(world, trail, at={30: world.incidents.stored.clear})
+        assert trail.kinds[-3:] == ["Claimed", "ActionEnded", "Ended"]
+        assert trail.of(Kind.ACTION_ENDED)[0].data["state"] == "Indeterminate"
+        naive = summary(trail).naive
+        assert (naive.executed, naive.executed_with_the_gate) == (1, 1), "it may have been done"
+
+    def test_deletion_is_told_by_the_process_that_found_the_incident_as_well(self, contradicted: World) -> None:
+        trail = FakeTrail(contradicted)
+        attend(contradicted, trail, seconds=30)
+        contradicted.start()
+        attend(contradicted, trail, at={60: contradicted.incidents.stored.clear})
+        assert trail.kinds[-1] == "Ended"
+
+    def test_deletion_is_told_when_another_of_the_same_name_has_taken_its_place(self, contradicted: World) -> None:
+        trail = FakeTrail(contradicted)
+        first = contradicted.incident.metadata.uid
+
+        def replace() -> None:
+            reported = an_incident()
+            another = reported.metadata.model_copy(update={"uid": "another"})
+            contradicted.incidents.put(reported.model_copy(update={"metadata": another}))
+
+        attend(contradicted, trail, seconds=60, at={30: replace})
+        assert [(one.uid, one.data["phase"]) for one in trail.of(Kind.ENDED)] == [(first, "Deleted")]
+        assert [one.uid for one in trail.of(Kind.REPORTED)] == [first, "another"]
+
+    def test_deletion_of_what_has_ended_is_no_second_end(self, world: World, trail: FakeTrail) -> None:
+        attend(world, trail)
+        world.incidents.stored.clear()
+        attend(world, trail, seconds=60)
+        assert trail.kinds.count("Ended") == 1
+
+    def test_hold_is_told_once_for_each_reason(self, world: World, trail: FakeTrail) -> None:
+        world.rails.change(suspend=True)
+        attend(world, trail, at={1800: lambda: world.rails.change(suspend=False)})
+        assert trail.kinds == ["Reported", "Planned", "Stressed", "Gated", "Held", "Claimed", "ActionEnded", "Ended"]
+        assert "suspend" in str(trail.of(Kind.HELD)[0].data["why"])
+
+    def test_claim_that_is_taken_back_is_told_and_may_be_made_again(self, world: World, trail: FakeTrail) -> None:
+        world.journal.full = "no space left on device"
+
+        def free() -> None:
+            world.journal.full = ""
+            world.rails.change(suspend=False)
+
+        attend(world, trail, at={20: lambda: world.rails.change(suspend=True), 600: free})
+        assert world.status.phase == Phase.RESOLVED
+        kinds = [kind for kind in trail.kinds if kind in ("Held", "Claimed", "TakenBack", "ActionEnded", "Ended")]
+        assert kinds == ["Claimed", "TakenBack", "Held", "Claimed", "ActionEnded", "Ended"]
+        assert summary(trail).actions == {"Verified": 1}
+
+
+def summary(trail: FakeTrail) -> figures.Summary:
+    tally = figures.Tally()
+    for one in trail.kept.values():
+        tally.take(one.model_dump(mode="json"))
+    return tally.summary()
 
 
 class TestReplay:

@@ -1,7 +1,7 @@
 """What a status tells, as events: pure, so that the same status always tells the same events under the same ids.
 
 What is new is what the status of after tells and the status of before did not. Told from the beginning, it says nothing twice
-either, because whoever keeps the events knows their ids.
+either, because whoever keeps the events knows their ids. Only what a status ceases to tell is told by the change itself.
 """
 
 from collections.abc import Callable, Iterator
@@ -50,12 +50,72 @@ def told(
         _tell_answer(add, status, status.approval)
     if status.execution is not None:
         _tell_actions(add, status, status.execution)
+        _tell_hold(add, status, status.execution)
     if status.phase in lifecycle.TERMINAL:
         _tell_end(add, incident, status)
     return tuple(found)
 
 
+def taken_back(incident: v1alpha1.Incident, status: v1alpha1.IncidentStatus, *, at: datetime) -> tuple[events.Event, ...]:
+    """The claims of the incident that this status does not have any more."""
+    before, after = incident.status.execution, status.execution
+    kept = {(one.key, one.claimed_at) for one in after.actions} if after else set()
+    claimed = [one for one in before.actions if one.state is records.ActionState.CLAIMED] if before else []
+    gone = [one for one in claimed if (one.key, one.claimed_at) not in kept]
+    why = after.held_because if after else ""
+    return tuple(
+        events.happened(
+            events.TakenBack(key=one.key, type=one.type, target=one.target, why=why),
+            at=at,
+            incident=incident.key,
+            uid=incident.metadata.uid,
+            once=(one.key, one.claimed_at.isoformat()),
+        )
+        for one in gone
+    )
+
+
+def deleted(incident: v1alpha1.Incident, *, at: datetime) -> tuple[events.Event, ...]:
+    """The end of an incident that somebody deleted while it stood like this."""
+    status = incident.status
+    gate, actions = status.gate, status.execution.actions if status.execution else ()
+    digest = gate.plan_digest if gate else None
+    found: list[tuple[values.Value, tuple[str, ...]]] = [
+        (
+            events.ActionEnded(
+                key=one.key,
+                type=one.type,
+                target=one.target,
+                state=records.ActionState.INDETERMINATE.value,
+                message="the incident was deleted before it was clear how the action ended; whoever deleted it has to find out",
+            ),
+            (one.key, one.claimed_at.isoformat(), DELETED),
+        )
+        for one in actions
+        if one.state is records.ActionState.CLAIMED
+    ]
+    ended = events.Ended(
+        phase=DELETED,
+        reason=DELETED,
+        message=f"somebody deleted the incident, which was {status.phase}",
+        service=incident.spec.service,
+        severity=incident.spec.severity,
+        summary=incident.spec.summary,
+        decision=gate.decision if gate else None,
+        approver=status.approval.approver if status.approval else "",
+        plan_digest=digest,
+        actions=len(actions),
+    )
+    return tuple(
+        events.happened(content, at=at, incident=incident.key, uid=incident.metadata.uid, once=once)
+        for content, once in (*found, (ended, (DELETED,)))
+    )
+
+
 _Add = Callable[..., None]
+
+DELETED = "Deleted"
+"""In place of a phase: the resource is gone."""
 
 
 def _reported(incident: v1alpha1.Incident) -> events.Reported:
@@ -183,6 +243,12 @@ def _tell_actions(add: _Add, status: v1alpha1.IncidentStatus, execution: records
             message=action.message,
         )
         add(ended, *(action.key, action.claimed_at.isoformat(), action.state, action.outcome or ""))
+
+
+def _tell_hold(add: _Add, status: v1alpha1.IncidentStatus, execution: records.Execution) -> None:
+    if execution.held_because:
+        digest = status.gate.plan_digest if status.gate else None
+        add(events.Held(why=execution.held_because, until=execution.held_until, plan_digest=digest), digest or "", execution.held_because)
 
 
 def _tell_end(add: _Add, incident: v1alpha1.Incident, status: v1alpha1.IncidentStatus) -> None:

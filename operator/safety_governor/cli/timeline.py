@@ -12,7 +12,9 @@ _STYLES = {
     "ApprovalRefused": "red",
     "ApprovalHonoured": "green",
     "Expired": "yellow",
+    "Held": "yellow",
     "Claimed": "cyan",
+    "TakenBack": "yellow",
     "ActionIntended": "cyan",
     "ActionEnded": "cyan",
     "Ended": "bold",
@@ -110,6 +112,8 @@ _SENTENCES = {
     "ApprovalRefused": lambda data: f"{data['decision']} of {data['approver']} releases nothing: {data['why']}",
     "Overridden": lambda data: f"{data['approver']} overrides {data.get('against') or 'the gate'}: {data['reason']}",
     "Expired": lambda _: "nobody released it in time, which is a denial",
+    "Held": lambda data: data["why"] + (f" (until {data['until']})" if data.get("until") else ""),
+    "TakenBack": lambda data: f"{_target(data)}, nothing was done: {data['why']}",
     "Claimed": lambda data: (
         f"{_target(data)}" + (f", undoing {data['undoes']}" if data.get("undoes") else "") + f" by {data.get('holder') or 'the operator'}"
     ),

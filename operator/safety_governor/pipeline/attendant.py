@@ -94,6 +94,7 @@ class Attendant:
         incident = await self._incidents.find(namespace, name)
         if incident is None:
             self._past.abandon(f"{namespace}/{name}", self._clock.now())
+            await self._chronicler.deleted(f"{namespace}/{name}")
             return True, self._clock.now()
         # An answer that was lost on its way may have been a write that was taken.
         self._past.learn(incident)

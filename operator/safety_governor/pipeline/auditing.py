@@ -75,6 +75,7 @@ class Chronicler:
         self._trail = trail
         self._clock = clock
         self._judgements = judgements or Judgements()
+        self._under_way: dict[str, v1alpha1.Incident] = {}
 
     async def tell(self, incident: v1alpha1.Incident, status: v1alpha1.IncidentStatus) -> v1alpha1.IncidentStatus:
         """The status with the place of the last line in it, which says that all it tells is in the trail.
@@ -82,10 +83,12 @@ class Chronicler:
         Where the trail cannot be written now, it has no place, and people still see it.
         """
         now, find = self._clock.now(), self._judgements.find
+        replaced = self._follow(incident.model_copy(update={"status": status}))
         news = chronicle.told(incident, status, at=now, judged=find)
         if incident.status.audit is not None:
             old = {one.id for one in chronicle.told(incident, incident.status, at=now)}
             news = tuple(one for one in news if one.id not in old)
+        news = (*replaced, *chronicle.taken_back(incident, status, at=now), *news)
         if not news:
             return status
         position = await self._trail.append(news)
@@ -95,11 +98,27 @@ class Chronicler:
     async def catch_up(self, incident: v1alpha1.Incident) -> None:
         """Tell what a process that ended may have put on record and not told."""
         now, anchor = self._clock.now(), incident.status.audit
+        self._follow(incident)
         if incident.status.phase == lifecycle.Phase.PENDING or (incident.is_finished and _ended_at(incident) < now - RECENT):
             return
         if anchor is not None and self._trail.holds(events.Position(seq=anchor.seq, hash=anchor.hash)):
             return
         await self._trail.append(chronicle.told(incident, incident.status, at=now, judged=self._judgements.find))
+
+    async def deleted(self, key: str) -> None:
+        """The incident `namespace/name` is gone. Told as an end where it had not come to one."""
+        incident = self._under_way.pop(key, None)
+        if incident is not None:
+            await self._trail.append(chronicle.deleted(incident, at=self._clock.now()))
+
+    def _follow(self, incident: v1alpha1.Incident) -> tuple[events.Event, ...]:
+        """The end of the one before, where another of the same name has taken its place."""
+        before = self._under_way.pop(incident.key, None)
+        if not incident.is_finished:
+            self._under_way[incident.key] = incident
+        if before is None or before.metadata.uid == incident.metadata.uid:
+            return ()
+        return chronicle.deleted(before, at=self._clock.now())
 
 
 def _ended_at(incident: v1alpha1.Incident) -> datetime:

@@ -52,7 +52,9 @@ class Kind(enum.StrEnum):
     APPROVAL_REFUSED = "ApprovalRefused"
     OVERRIDDEN = "Overridden"
     EXPIRED = "Expired"
+    HELD = "Held"
     CLAIMED = "Claimed"
+    TAKEN_BACK = "TakenBack"
     ACTION_ENDED = "ActionEnded"
     ENDED = "Ended"
     AGENT_ASKED = "AgentAsked"
@@ -233,6 +235,15 @@ class Expired(values.Value):
     plan_digest: values.Digest | None = None
 
 
+class Held(values.Value):
+    """What was released is not begun, or not gone on with. Told once for each reason."""
+
+    why: values.Text
+    until: values.Line = ""
+    """Empty when that is for a person to decide."""
+    plan_digest: values.Digest | None = None
+
+
 class Claimed(values.Value):
     """An action is about to be taken. Nothing is touched before this is on record."""
 
@@ -248,6 +259,15 @@ class Claimed(values.Value):
     holder: values.Line = ""
     """Which operator process."""
     claimed_at: AwareDatetime
+
+
+class TakenBack(values.Value):
+    """A claim was taken back; nothing was done. It may be claimed again."""
+
+    key: values.Digest
+    type: values.ActionType
+    target: plans.Target
+    why: values.Text
 
 
 class ActionEnded(values.Value):
@@ -266,6 +286,7 @@ class Ended(values.Value):
     """An incident came to its end."""
 
     phase: values.Word
+    """Deleted, where somebody deleted the incident before that."""
     reason: values.Line = ""
     message: values.Text = ""
     service: values.Line = ""
@@ -339,7 +360,9 @@ CONTENTS: Mapping[Kind, type[values.Value]] = {
     Kind.APPROVAL_REFUSED: ApprovalRefused,
     Kind.OVERRIDDEN: Overridden,
     Kind.EXPIRED: Expired,
+    Kind.HELD: Held,
     Kind.CLAIMED: Claimed,
+    Kind.TAKEN_BACK: TakenBack,
     Kind.ACTION_ENDED: ActionEnded,
     Kind.ENDED: Ended,
     Kind.AGENT_ASKED: AgentAsked,
