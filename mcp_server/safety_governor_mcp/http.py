@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from fastmcp import FastMCP
-from fastmcp.server.auth import AuthProvider, JWTVerifier, MultiAuth
+from fastmcp.server.auth import AuthProvider, MultiAuth
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -21,6 +21,7 @@ from safety_governor.domain import errors, serving
 from safety_governor_mcp import limits
 from safety_governor_mcp.bodies import BodyLimit
 from safety_governor_mcp.figures import Figures
+from safety_governor_mcp.jwts import NamedJwts
 from safety_governor_mcp.tokens import HashedTokens
 
 PATH = "/mcp"
@@ -37,9 +38,9 @@ def tokens(settings: serving.Serving) -> HashedTokens | None:
 
 def auth(settings: serving.Serving, hashed: HashedTokens | None) -> AuthProvider | None:
     """Who is let in; None: everybody who can reach the address. Raises ConfigurationError where that could be anybody at all."""
-    known: list[HashedTokens | JWTVerifier] = [] if hashed is None else [hashed]
+    known: list[HashedTokens | NamedJwts] = [] if hashed is None else [hashed]
     if settings.jwks_uri is not None:
-        known.append(JWTVerifier(jwks_uri=str(settings.jwks_uri), issuer=settings.jwt_issuer, audience=settings.jwt_audience))
+        known.append(NamedJwts(jwks_uri=str(settings.jwks_uri), issuer=settings.jwt_issuer, audience=settings.jwt_audience))
     host, _ = host_and_port(settings.address)
     if not known and not _is_loopback(host):
         raise errors.ConfigurationError(

@@ -68,6 +68,12 @@ async def test_index_is_unknown_until_its_first_load_is_complete(elasticsearch_u
         for ask in (store.fetch_policies(service="x"), ids(store, "disk full"), store.find_runbook("a"), store.find_evidence(["e"])):
             with pytest.raises(errors.KnowledgeUnavailableError, match=r"has not got all of .* yet, so what it holds is unknown"):
                 await ask
+        with pytest.raises(
+            errors.KnowledgeUnavailableError, match="was to bring 1 of its documents, this one brings 0, .*: load all of them"
+        ):
+            await indices.load([a_runbook("a", "Disk full")])
+        with pytest.raises(errors.KnowledgeUnavailableError, match="has not got all of"):
+            await store.fetch_policies(service="x")
         await indices.load(batch)
         assert [one.id for one in await store.fetch_policies(service="x")] == ["p"]
         assert await store.find_evidence(["e"]) == {}

@@ -18,13 +18,14 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from fastmcp import Client
-from fastmcp.server.auth.providers.jwt import JWTVerifier, RSAKeyPair
+from fastmcp.server.auth.providers.jwt import RSAKeyPair
 from joserfc.jwk import RSAKey
 from mcp.client.session import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 
 from safety_governor.domain import errors, serving
 from safety_governor_mcp import http, tokens, tools
+from safety_governor_mcp.jwts import NamedJwts
 from support.knowledge import load
 from support.tool_process import ToolProcess
 from testbed import wait_until
@@ -122,12 +123,18 @@ class TestWhoIsLetIn:
             ({"issuer": "https://other.example"}, 401),
             ({"audience": "another"}, 401),
             ({"expires_in_seconds": -60}, 401),
+            ({"additional_claims": {"exp": None}}, 401),
+            ({"additional_claims": {"nbf": time.time() + 30}}, 200),
+            ({"additional_claims": {"nbf": time.time() + 3600}}, 401),
+            ({"additional_claims": {"nbf": "soon"}}, 401),
+            ({"subject": "", "additional_claims": {"client_id": "kibana"}}, 200),
+            ({"subject": ""}, 401),
         ],
     )
     async def test_jwts_of_the_right_issuer_for_us(self, claims: dict[str, Any], status: int) -> None:
         pair = RSAKeyPair.generate()
         token = pair.create_token(**{"subject": "agent-7", "issuer": "https://id.example", "audience": "governor", **claims})
-        verifier = JWTVerifier(public_key=pair.public_key, issuer="https://id.example", audience="governor")
+        verifier = NamedJwts(public_key=pair.public_key, issuer="https://id.example", audience="governor")
         found = await verifier.verify_token(token)
         assert (found is not None) == (status == 200)
 
@@ -140,7 +147,7 @@ class TestWhoIsLetIn:
         async with TestServer(keys) as server:
             given = {"jwks_uri": str(server.make_url("/keys")), "jwt_issuer": "https://id.example", "jwt_audience": "governor"}
             known = http.auth(serving.Serving.model_validate({"address": "0.0.0.0:8000", **given}), None)
-            assert isinstance(known, JWTVerifier)
+            assert isinstance(known, NamedJwts)
             assert (known.issuer, known.audience) == ("https://id.example", "governor")
 
     def test_without_tokens_only_this_machine(self) -> None:

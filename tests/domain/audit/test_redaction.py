@@ -44,6 +44,8 @@ SECRETS = [
     ("called with sgm_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG", "abcdefghij"),
     ("my.very-long_name.token=abcdefgh", "abcdefgh"),
     ('secret="unclosed value', "unclosed"),
+    ('env: [{"name": "DB_PASSWORD", "value": "hunter2"}]', "hunter2"),
+    ("- name: API_TOKEN\n  value: hunter2hunter2", "hunter2"),
 ]
 
 HARMLESS = [
@@ -96,6 +98,11 @@ def test_lists_numbers_and_objects_under_such_a_name_are_hidden_as_well() -> Non
     }
 
 
+def test_variable_of_a_container_is_named_beside_its_value() -> None:
+    found = redaction.without_secrets({"env": [{"name": "DB_PASSWORD", "value": "hunter2"}, {"name": "LEVEL", "value": "info"}]})
+    assert found == {"env": [{"name": "DB_PASSWORD", "value": "[redacted]"}, {"name": "LEVEL", "value": "info"}]}
+
+
 def test_text_that_has_no_form_in_utf_8_is_given_one_wherever_it_stands() -> None:
     odd = "sha256:" + "a" * 64 + "\ud800"
     json.dumps(redaction.without_secrets({"token": odd, "tokens": [odd], "a\ud800": odd}), ensure_ascii=False).encode()
@@ -117,6 +124,8 @@ def test_text_that_has_no_form_in_utf_8_is_given_one_wherever_it_stands() -> Non
         "eyJaaaaaaaa.",
         "bearer ",
         "passphrase:",
+        "password,value ",
+        "password ",
         "-----BEGIN ",
     ],
 )

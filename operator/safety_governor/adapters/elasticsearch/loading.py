@@ -6,7 +6,7 @@ for policies that do not exist.
 """
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeVar
@@ -95,9 +95,11 @@ class Writing:
     async def _prepare(self, batch: Sequence[documents.Document]) -> list[str]:
         """The indices that nobody can read yet, runbooks last: without a runbook nothing is done."""
         unread = []
+        bringing = Counter(index for index, _ in {(self._index(type(one)), one.id) for one in batch})
         for name in reversed(mappings.KNOWLEDGE):
             index = str(getattr(self._settings.indices, name))
-            if await mappings.prepare(self._cluster, index, mappings.definition(name, self._settings), closed=True):
+            wanted = mappings.definition(name, self._settings)
+            if await mappings.prepare(self._cluster, index, wanted, closed=True, bringing=bringing[index]):
                 unread.append(index)
         if any(isinstance(document, documents.LogLine) for document in batch):
             await self._prepare_logs()

@@ -20,6 +20,7 @@ TEMPLATE = "safety-governor-live-logs"
 
 _PACKAGE = Path(__file__).parents[2]
 _SHOWN = 12
+_AWAITED = "documents_of_first_load"
 _NO_VECTOR = "field search.vector is missing"
 _COMPARED = ("analyzer", "dims", "ignore_above", "enabled")
 
@@ -53,11 +54,13 @@ def template(settings: elastic.Elasticsearch) -> dict[str, Any]:
     return body
 
 
-async def prepare(cluster: client.Cluster, index: str, wanted: Mapping[str, Any], *, closed: bool = False) -> bool:
+async def prepare(
+    cluster: client.Cluster, index: str, wanted: Mapping[str, Any], *, closed: bool = False, bringing: int | None = None
+) -> bool:
     """Create the index if it is missing, and answer whether nobody can read it yet.
 
-    `closed` creates it so that nobody can before `open_up`. Raises KnowledgeUnavailableError when it is there and differs, and says
-    in what.
+    `closed` creates it so that nobody can before `open_up`; `bringing` is how many documents it then will have. Raises
+    KnowledgeUnavailableError when it is there and differs, and says in what, and when a load that broke off was to bring more.
     """
     with failures.translated(cluster.name, index):
         try:
@@ -65,7 +68,7 @@ async def prepare(cluster: client.Cluster, index: str, wanted: Mapping[str, Any]
         except elasticsearch.NotFoundError:
             found = {}
         if not found:
-            await _create(cluster, index, wanted, closed=closed)
+            await _create(cluster, index, wanted, closed=closed, bringing=bringing or 0)
             return closed
     for name, present in found.items():
         different = list(differences(present, wanted))
@@ -76,8 +79,22 @@ async def prepare(cluster: client.Cluster, index: str, wanted: Mapping[str, Any]
             what = f"has an index {name} that differs from what is needed ({shown})"
             remedy = "name another index, or move this one away and load again"
             raise failures.unavailable(cluster.name, failures.Failure(what=what, remedy=remedy))
+    unread = [name for name, present in found.items() if _is_closed(present)]
+    for name in unread if bringing is not None else ():
+        await _complete(cluster, name, found[name], bringing=bringing or 0)
+    return bool(unread)
 
-    return any(_is_closed(present) for present in found.values())
+
+async def _complete(cluster: client.Cluster, index: str, present: Mapping[str, Any], *, bringing: int) -> None:
+    """See that a load that opens the index brings as much as the one that broke off: what is missing would be taken for what does not exist."""
+    awaited = int(present.get("mappings", {}).get("_meta", {}).get(_AWAITED, 0))
+    if bringing < awaited:
+        what = f"has an index {index} whose first load broke off: that was to bring {awaited} of its documents, this one brings {bringing}"
+        remedy = "load all of them at once, or delete the index if the others are not wanted any more"
+        raise failures.unavailable(cluster.name, failures.Failure(what=what, remedy=remedy))
+    if bringing > awaited:
+        with failures.translated(cluster.name, index):
+            await cluster.client.indices.put_mapping(index=index, meta={_AWAITED: bringing})
 
 
 async def open_up(cluster: client.Cluster, index: str) -> None:
@@ -130,11 +147,14 @@ async def _add_vector(cluster: client.Cluster, index: str, wanted: Mapping[str, 
         await cluster.client.indices.put_mapping(index=index, properties={"search": {"properties": {"vector": vector}}})
 
 
-async def _create(cluster: client.Cluster, index: str, wanted: Mapping[str, Any], *, closed: bool) -> None:
+async def _create(cluster: client.Cluster, index: str, wanted: Mapping[str, Any], *, closed: bool, bringing: int) -> None:
     settings = {**wanted["settings"], **({"index.blocks.read": True} if closed else {})}
     try:
         await cluster.client.indices.create(
-            index=index, settings=settings, mappings=dict(wanted["mappings"]), wait_for_active_shards=0 if closed else 1
+            index=index,
+            settings=settings,
+            mappings={**wanted["mappings"], "_meta": {_AWAITED: bringing}},
+            wait_for_active_shards=0 if closed else 1,
         )
     except elasticsearch.BadRequestError as error:
         if error.error != "resource_already_exists_exception":  # another process was faster

@@ -20,8 +20,9 @@ _IN_URL = re.compile(r"(://[^\s/:@]*:)([^\s/@]+)(@)")
 _NAME = r"""(?:passw(?:or)?d|passcode|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)s?"""
 _QUOTED = r""""[^"\n]+"|'[^'\n]+'"""
 _NAMED = re.compile(
-    # What stands before the name belongs to it as well; it is not looked at, as that would take long for some texts.
-    rf"""({_NAME}["']?\s*(?:=|:(?!//))\s*+)(?!["']?\[redacted)({_QUOTED}|["']?[^\s"';&<>]+)""",
+    # What stands before the name belongs to it as well; it is not looked at, as that would take long for some texts. The value may
+    # be a field of its own, as in the environment of a container.
+    rf"""({_NAME}["']?\s*+(?:,?\s*+["']?value["']?\s*+)?(?:=|:(?!//))\s*+)(?!["']?\[redacted)({_QUOTED}|["']?[^\s"';&<>]+)""",
     re.IGNORECASE,
 )
 _PHRASE = re.compile(rf"""(passphrase["']?\s*[=:]\s*+)(?!["']?\[redacted)({_QUOTED}|[^\n]+)""", re.IGNORECASE)
@@ -69,7 +70,8 @@ def without_secrets(content: JsonValue) -> JsonValue:
     if isinstance(content, list):
         return [without_secrets(part) for part in content]
     if isinstance(content, dict):
-        return {redacted(_text(name)): _field(name, part) for name, part in content.items()}
+        named = str(content.get("name", "")) if "value" in content else ""
+        return {redacted(_text(name)): _field(named if name == "value" and named else name, part) for name, part in content.items()}
     return content
 
 
