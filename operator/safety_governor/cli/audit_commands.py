@@ -107,9 +107,9 @@ def tail(folder: Path | None, lines: int, *, follow: bool, as_json: bool) -> Non
 def seen(caller: str, folder: Path | None, run: str, **window: Any) -> None:  # noqa: ANN401 - options by name
     """List the documents that CALLER was really shown through the tools.
 
-    CALLER is the name of a token, jwt: and the subject of a JWT, jwt-client: and its client, or stdio. FOLDER is that of GOVERNOR_MCP_AUDIT unless it is given;
-    all trails in its folders are looked through. What an agent cites and was not shown here it has made up. Exit codes: 0 listed,
-    1 nothing was shown, or lines that cannot be read were left out.
+    CALLER is the name of a token, jwt: and the subject of a JWT, jwt-client: and its client, or stdio. FOLDER is that of
+    GOVERNOR_MCP_AUDIT unless it is given; all trails in its folders are looked through. What an agent cites and was not shown here it
+    has made up. Exit codes: 0 listed, 1 nothing was shown, or lines that are not as they were written were left out.
     """
     from safety_governor.cli import trails  # noqa: PLC0415
 
