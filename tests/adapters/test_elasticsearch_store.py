@@ -69,7 +69,7 @@ async def test_index_is_unknown_until_its_first_load_is_complete(elasticsearch_u
             with pytest.raises(errors.KnowledgeUnavailableError, match=r"has not got all of .* yet, so what it holds is unknown"):
                 await ask
         with pytest.raises(
-            errors.KnowledgeUnavailableError, match="was to bring 1 of its documents, this one brings 0, .*: load all of them"
+            errors.KnowledgeUnavailableError, match=r"was to bring 1 of its documents, this one brings 0, .*: load all of them"
         ):
             await indices.load([a_runbook("a", "Disk full")])
         with pytest.raises(errors.KnowledgeUnavailableError, match="has not got all of"):

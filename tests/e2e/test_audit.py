@@ -78,3 +78,22 @@ def test_trail_is_proved_by_what_the_incidents_note_and_tampering_is_found(
     assert run("audit", "verify", **environment)[0] == 0, "by itself the chain cannot tell"
     code, said = run("audit", "verify", "--incidents", str(incidents), **environment)
     assert (code, "Rewritten workflow_events.jsonl:" in said) == (1, True), said
+
+
+def test_deletion_of_an_incident_is_its_end_in_the_trail(shop: Shop, start_operator: StartOperator, tmp_path: Path) -> None:
+    folder = tmp_path / "audit"
+    shop.deploy("ledger")
+    start_operator(audit=str(folder), journal=str(tmp_path / "journal.jsonl"))
+    shop.report("stuck", **LEDGER)
+    shop.wait_for_phase("stuck", "AwaitingApproval")
+    shop.kubectl("delete", "incident", "stuck")
+    environment = {"GOVERNOR_AUDIT": str(folder), "GOVERNOR_JOURNAL": str(tmp_path / "journal.jsonl")}
+
+    def told() -> str:
+        return run("audit", "show", f"{shop.namespace}/stuck", **environment)[1]
+
+    shop.wait_until(lambda: "Deleted: somebody deleted the incident, which was AwaitingApproval" in told(), "the trail tells of the end")
+    assert json.loads(run("metrics", "summary", "--json", **environment)[1])["outcomes"] == {"Deleted": 1}
+    where = ("--namespace", shop.namespace, "--kubeconfig", str(shop.cluster.kubeconfig("admin")))
+    code, said = run("audit", "verify", "--cluster", *where, **environment)
+    assert (code, "no incident notes a place" in said) == (0, True), said
