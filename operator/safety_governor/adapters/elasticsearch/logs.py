@@ -47,7 +47,8 @@ class Shape:
     text: str | None
     """The field in the line itself."""
     indices: tuple[str, ...] = ()
-    """Those that look so; empty when all do."""
+    """Those that look so; empty: all but `others`, so that one that has begun since counts as well."""
+    others: tuple[str, ...] = ()
 
 
 class Logs:
@@ -98,7 +99,9 @@ class Logs:
             alike.setdefault(self._shape_of(index, fields), []).append(index)
         if len(alike) > _MOST_SHAPES:
             raise self._unreadable(self._index, f"lines of {len(alike)} forms", f"name logs of at most {_MOST_SHAPES}")
-        shapes = list(alike) if len(alike) == 1 else [replace(shape, indices=tuple(names)) for shape, names in alike.items()]
+        usual, *unusual = sorted(alike, key=lambda shape: -len(alike[shape]))
+        others = tuple(name for shape in unusual for name in alike[shape])
+        shapes = [replace(usual, others=others), *(replace(shape, indices=tuple(alike[shape])) for shape in unusual)]
         self._shapes = (self._now(), shapes)
         return shapes
 
@@ -142,6 +145,7 @@ def question(shape: Shape, *, service: str, since: datetime, until: datetime) ->
         within.append(_about(shape, service))
     if shape.indices:
         within.append({"terms": {"_index": list(shape.indices)}})
+    lines: dict[str, Any] = {"filter": within, **({"must_not": {"terms": {"_index": list(shape.others)}}} if shape.others else {})}
     errors: dict[str, Any] = {"filter": {"bool": {"should": _error(shape), "minimum_should_match": 1}}}
     if shape.message is not None:
         # Many more than are shown, as messages become one when their numbers are left out.
@@ -151,7 +155,7 @@ def question(shape: Shape, *, service: str, since: datetime, until: datetime) ->
         order = {"order": "desc", "unmapped_type": "date"}
         newest = {"size": 100, "sort": [{shape.time: order}], "_source": [shape.text]}
         errors["aggs"] = {"sample": {"top_hits": newest}}
-    return {"size": 0, "track_total_hits": True, "query": {"bool": {"filter": within}}, "aggs": {"errors": errors}}
+    return {"size": 0, "track_total_hits": True, "query": {"bool": lines}, "aggs": {"errors": errors}}
 
 
 def _about(shape: Shape, service: str) -> dict[str, Any]:
