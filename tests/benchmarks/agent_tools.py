@@ -1,7 +1,10 @@
 """What a call of a tool costs over HTTP beyond the search itself, against an empty FastMCP tool in the same run; and whether memory stays flat.
 
 Run it by hand: `python tests/benchmarks/agent_tools.py [CALLS]`. The server is the real command in a process of its own, with token, trail and the
-embedded store of examples/; the empty one is FastMCP with nothing around a tool that does nothing. Ratios are what to compare between machines.
+embedded store of examples/; the empty one is FastMCP with nothing around a tool that does nothing. The search is not subtracted, as it takes
+longer beside a server than by itself: a second process of the real command is asked, whose store remembers the one answer that it is asked for.
+How much of the rest is the answer itself, which FastMCP's client also checks against its schema, is told by FastMCP giving the same answer from a
+tool with nothing around it. Ratios are what to compare between machines.
 """
 
 import asyncio
@@ -19,28 +22,50 @@ from typing import Any
 
 import httpx
 from fastmcp import Client
+from mcp_types import TextContent
 
-from safety_governor.adapters.embedded import EmbeddedKnowledge
 from safety_governor_mcp import tokens
 from support.knowledge import load
 from support.ports import free_port
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples" / "knowledge"
 QUESTION = {"query": "checkout workers hang and orders queue up", "service": "checkout"}
-ROUNDS, WARM, AT_ONCE = 600, 100, 8
+TURNS, IN_A_ROW, WARM = 30, 30, 10
+AT_ONCE = 8
 ALLOWED = 1.2
 FLAT = 8 * 1024
 """KiB that the second half of the calls may add; an allocator breathes, a leak of a few hundred bytes a call adds more."""
 EMPTY = """
-import logging, sys, uvicorn
+import json, logging, sys, uvicorn
 from fastmcp import FastMCP
+from fastmcp.tools.base import ToolResult
 logging.disable(logging.WARNING)
 server = FastMCP("empty")
 @server.tool
 async def nothing() -> str:
     return ""
+told = json.load(open(sys.argv[2]))
+@server.tool(output_schema=told["schema"])
+async def same() -> ToolResult:
+    return ToolResult(content=told["text"], structured_content=told["answer"])
 app = server.http_app(path="/mcp", stateless_http=True, json_response=True)
 uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_config=None, access_log=False)
+"""
+
+
+REMEMBERING = """
+import sys
+from safety_governor.adapters.embedded import EmbeddedKnowledge
+from safety_governor.cli.main import main
+search, answers = EmbeddedKnowledge.search_runbooks, {}
+async def remembered(self, query, **more):
+    key = (query, *sorted(more.items()))
+    if key not in answers:
+        answers[key] = await search(self, query, **more)
+    return answers[key]
+EmbeddedKnowledge.search_runbooks = remembered
+sys.argv[0] = "safety-governor"
+main()
 """
 
 
@@ -70,13 +95,13 @@ async def milliseconds(call: Callable[[], Awaitable[object]]) -> float:
 
 
 async def compare(asked: dict[str, Callable[[], Awaitable[object]]]) -> dict[str, float]:
-    """Milliseconds at p50. They take turns, so that whatever else the machine does hits all alike."""
+    """Milliseconds at p50. They take turns, so that whatever else the machine does hits all alike, a few calls each, of which the first
+    do not count: who was asked a moment ago answers from caches that are warm, and some would be asked more often than others."""
     took: dict[str, list[float]] = {name: [] for name in asked}
-    for number in range(WARM + ROUNDS):
+    for _ in range(TURNS):
         for name, call in asked.items():
-            spent = await milliseconds(call)
-            if number >= WARM:
-                took[name].append(spent)
+            spent = [await milliseconds(call) for _ in range(IN_A_ROW)]
+            took[name] += spent[WARM:]
     return {name: statistics.median(times) for name, times in took.items()}
 
 
@@ -156,7 +181,7 @@ def _outcome(answer: httpx.Response) -> str:
 
 
 async def main(calls: int) -> int:
-    port, other = free_port(), free_port()
+    port, remembering, other = free_port(), free_port(), free_port()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         load(folder / "knowledge.db", EXAMPLES)
@@ -164,39 +189,70 @@ async def main(calls: int) -> int:
         (folder / "tokens").write_text(line + "\n")
         settings = {
             "GOVERNOR_STORE": str(folder / "knowledge.db"),
-            "GOVERNOR_MCP_AUDIT": str(folder / "audit"),
             "GOVERNOR_MCP__TOKENS": str(folder / "tokens"),
             "GOVERNOR_MCP__CALLS_PER_MINUTE": "100000",
             "GOVERNOR_LOG_LEVEL": "warning",
         }
-        command = ("-m", "safety_governor.cli.main", "mcp", "--transport", "http", "--address", f"127.0.0.1:{port}")
-        url = f"http://127.0.0.1:{port}/mcp"
-        async with running(*command, port=port, **settings) as process, running("-c", EMPTY, str(other), port=other):
-            nothing = f"http://127.0.0.1:{other}/mcp"
-            async with Client(url, auth=token) as ours, Client(nothing) as empty, httpx.AsyncClient() as plain:
-                store = EmbeddedKnowledge.open(folder / "knowledge.db")
+        command = ("mcp", "--transport", "http", "--address")
+        url, without, nothing = (f"http://127.0.0.1:{one}/mcp" for one in (port, remembering, other))
+        real = running(
+            *("-m", "safety_governor.cli.main", *command, f"127.0.0.1:{port}"),
+            port=port,
+            GOVERNOR_MCP_AUDIT=str(folder / "audit"),
+            **settings,
+        )
+        no_search = running(
+            *("-c", REMEMBERING, *command, f"127.0.0.1:{remembering}"),
+            port=remembering,
+            GOVERNOR_MCP_AUDIT=str(folder / "audit-without"),
+            **settings,
+        )
+        async with real as process, no_search:
+            async with Client(url, auth=token) as ours:
+                same = await same_answer(ours)
+            (folder / "same.json").write_text(same)
+            async with (
+                running("-c", EMPTY, str(other), str(folder / "same.json"), port=other),
+                Client(url, auth=token) as ours,
+                Client(without, auth=token) as bare,
+                Client(nothing) as empty,
+                httpx.AsyncClient() as plain,
+            ):
                 p50 = await compare(
                     {
-                        "tool": session(plain, url, token, "search_runbooks", QUESTION),
-                        "empty": session(plain, nothing, token, "nothing", {}),
-                        "search": lambda: store.search_runbooks(QUESTION["query"], service=QUESTION["service"], limit=3),
-                        "client tool": lambda: ours.call_tool("search_runbooks", QUESTION),
-                        "client empty": lambda: empty.call_tool("nothing", {}),
+                        "plain HTTP tool": session(plain, url, token, "search_runbooks", QUESTION),
+                        "plain HTTP bare": session(plain, without, token, "search_runbooks", QUESTION),
+                        "plain HTTP same": session(plain, nothing, token, "same", {}),
+                        "plain HTTP empty": session(plain, nothing, token, "nothing", {}),
+                        "FastMCP client tool": lambda: ours.call_tool("search_runbooks", QUESTION),
+                        "FastMCP client bare": lambda: bare.call_tool("search_runbooks", QUESTION),
+                        "FastMCP client same": lambda: empty.call_tool("same", {}),
+                        "FastMCP client empty": lambda: empty.call_tool("nothing", {}),
                     }
                 )
-                store.close()
-            ratio = (p50["tool"] - p50["search"]) / p50["empty"]
-            through = (p50["client tool"] - p50["search"]) / p50["client empty"]
-            print(f"p50 of {ROUNDS} calls over a kept session; the search itself {p50['search']:.2f} ms")
-            print(
-                f"plain HTTP      tool {p50['tool']:.2f} ms  empty {p50['empty']:.2f} ms  ratio without the search {ratio:.2f}, allowed {ALLOWED}"
-            )
-            print(
-                f"FastMCP client  tool {p50['client tool']:.2f} ms  empty {p50['client empty']:.2f} ms  ratio {through:.2f}; it also checks the answer"
-            )
+            print(f"p50 of {TURNS * (IN_A_ROW - WARM)} calls over a kept session, allowed {ALLOWED} of an empty tool without the search")
+            ratios = [told(name, p50) for name in ("plain HTTP", "FastMCP client")]
             grown = await soak(url, token, process, calls)
     print(f"the second half added {grown / 1024:.1f} MiB, allowed {FLAT / 1024:.0f}")
-    return int(ratio > ALLOWED or grown > FLAT)
+    return int(max(ratios) > ALLOWED or grown > FLAT)
+
+
+async def same_answer(ours: Client[Any]) -> str:
+    """What the tool answers, for another server to say the same."""
+    (schema,) = [one.output_schema for one in await ours.list_tools() if one.name == "search_runbooks"]
+    answer = await ours.call_tool("search_runbooks", QUESTION)
+    texts = [block.text for block in answer.content if isinstance(block, TextContent)]
+    return json.dumps({"schema": schema, "answer": answer.structured_content, "text": texts})
+
+
+def told(name: str, p50: dict[str, float]) -> float:
+    """Print what a call costs through this client; its ratio to an empty tool."""
+    tool, bare, same, empty = (p50[f"{name} {what}"] for what in ("tool", "bare", "same", "empty"))
+    print(
+        f"{name:<15} whole call {tool:.2f} ms, without its search {bare:.2f}; empty tool {empty:.2f}, ratio {bare / empty:.2f}; "
+        f"the same answer from FastMCP alone {same:.2f}, ratio {bare / same:.2f}"
+    )
+    return bare / empty
 
 
 if __name__ == "__main__":
