@@ -153,6 +153,14 @@ async def test_indices_that_look_different_are_each_counted_by_their_own_fields(
     assert [(one.message, one.count) for one in found.top_errors] == [("lost <n> orders", 4)]
 
 
+async def test_index_whose_lines_have_another_form_makes_all_of_them_unknown(elasticsearch_url: str) -> None:
+    odd = {"ts": {"type": "date"}, "svc": KEYWORD, "sev": KEYWORD}
+    lines = [{"ts": NOON.isoformat(), "svc": "checkout", "sev": "error"}]
+    with pytest.raises(errors.KnowledgeUnavailableError, match=r"several-[a-f0-9]+-1 lines in a form that is not known"):
+        await several(elasticsearch_url, (ECS, [line("fine")]), (odd, lines))
+    assert (await several(elasticsearch_url, (ECS, [line("fine")]), (odd, []))).lines == 1
+
+
 async def test_indices_one_of_which_cannot_tell_errors_are_unknown(elasticsearch_url: str) -> None:
     lacking = {name: FLAT[name] for name in ("timestamp", "service", "msg")}
     with pytest.raises(errors.KnowledgeUnavailableError, match=r"several-[a-f0-9]+-1 neither a level nor a response code"):

@@ -302,6 +302,21 @@ class TestDamage:
         ]
         assert path.read_bytes() == b"".join(lines)
 
+    def test_of_an_intent_forgets_no_action_and_of_an_end_believes_no_outcome(self, opened: Journal, path: Path) -> None:
+        record(opened, an_intent(1), an_end(1), an_intent(2), an_end(2), an_intent(3), an_end(3))
+        opened.close()
+        lines = path.read_bytes().splitlines(keepends=True)
+        lines[0] = lines[0].replace(b"11111111-2222", b"11111111-2223")
+        lines[3] = lines[3].replace(b"Verified", b"Verdient")
+        lines.insert(
+            0, json.dumps({name: one for name, one in json.loads(lines[4]).items() if name not in ("seq", "hash")}).encode() + b"\n"
+        )
+        path.write_bytes(b"".join(lines))
+        with contextlib.closing(Journal.open(path, patience=PATIENT)) as found, capture_logs():
+            past = {one.key: one.outcome for one in found.past(since=NOON - timedelta(days=1))}
+        inconclusive, verified = verification.Outcome.INCONCLUSIVE, verification.Outcome.VERIFIED
+        assert past == {key(1): verified, key(2): inconclusive, key(3): verified}
+
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
     @given(tail=st.binary(), cut=st.integers(min_value=0))
     @example(tail=b"\n\n", cut=0)

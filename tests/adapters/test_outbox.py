@@ -148,6 +148,31 @@ def test_record_that_one_index_refuses_is_set_aside_for_that_one_alone(tmp_path:
     assert [json.loads(line)["index"] for line in (tmp_path / SET_ASIDE).read_text().splitlines()] == ["action_executions"]
 
 
+def test_record_is_set_aside_once_however_often_its_batch_is_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    happened = trails.an_event(1)
+    trails.write(tmp_path, happened)
+    records = FakeRecords()
+    records.poison = {(Index.WORKFLOW_EVENTS, happened.id)}
+
+    async def full(self: Outbox, seq: int) -> None:
+        raise errors.JournalUnavailableError("no space left on device")
+
+    async def main() -> None:
+        outbox = Outbox(tmp_path)
+        publisher = publishing.Publisher(outbox=outbox, records=records)
+        with monkeypatch.context() as patched:
+            patched.setattr(Outbox, "done", full)
+            for _ in range(3):
+                with pytest.raises(errors.JournalUnavailableError):
+                    await publisher.publish()
+        assert await publisher.publish()
+        outbox.close()
+
+    with capture_logs():
+        asyncio.run(main())
+    assert len((tmp_path / SET_ASIDE).read_text().splitlines()) == 1
+
+
 def test_end_replaces_what_was_published_of_an_earlier_trail(tmp_path: Path) -> None:
     """After a volume was lost, lines are numbered anew; and whoever goes on may have a clock that is behind."""
     records = FakeRecords()

@@ -350,7 +350,7 @@ class TestFullDisk:
             last = asyncio.run(main(trail))
         assert [line["kind"] for line in lines(tmp_path)] == ["FileBegun", "Gated", "EventsLost", "Ended"]
         assert last is not None
-        assert [(one["log_level"], one["lost"]) for one in logged if "again" in one["event"]] == [("error", 6)]
+        assert [(one["log_level"], one["lost"]) for one in logged if "questions and searches that had to" in one["event"]] == [("error", 6)]
 
     def test_that_cost_what_an_action_rests_on_lets_nothing_be_done_until_it_is_told_again(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -365,8 +365,9 @@ class TestFullDisk:
             with pytest.raises(errors.JournalUnavailableError, match="started anew, which tells them again"):
                 await trail.settle()
 
-        with capture_logs(), contextlib.closing(Trail.open(tmp_path, now=lambda: NOON)) as trail:
+        with capture_logs() as logged, contextlib.closing(Trail.open(tmp_path, now=lambda: NOON)) as trail:
             asyncio.run(fail(trail))
+        assert [one["event"] for one in logged if "can be written again" in one["event"] and "is started anew" not in one["event"]] == []
         with contextlib.closing(Trail.open(tmp_path, now=lambda: NOON)) as trail:
             asyncio.run(trail.settle())
             assert asyncio.run(trail.append([trails.an_event(0), trails.an_event(1)])) is not None
@@ -416,6 +417,22 @@ class TestProof:
         found = next(reading.verify(tmp_path, anchors={}))
         assert [one.fault for one in found.findings] == [Fault.CLOCK_WENT_BACK]
         assert found.is_proved
+
+    @pytest.mark.parametrize("kind", [["Ended"], {}, None, 7])
+    def test_of_a_line_of_no_kind_is_a_finding(self, tmp_path: Path, kind: Any) -> None:
+        last = trails.write(tmp_path, trails.an_event(1))
+        path = tmp_path / "workflow_events.jsonl"
+        ours = json.loads(path.read_bytes().splitlines()[-1])
+        forged = {**{name: ours[name] for name in ours.keys() - {"seq", "prev", "hash"}}, "kind": kind}
+        with path.open("ab") as file:
+            file.write(chain.linked(forged, after=last)[0])
+        assert trails.faults(tmp_path) == {Fault.UNKNOWN_FORM}
+
+    def test_of_figures_that_came_a_moment_before_their_decision_finds_nothing(self, tmp_path: Path) -> None:
+        """They are written first, and what comes in between may be a crash, or whoever verifies."""
+        trails.write(tmp_path, trails.a_question(1), trails.some_figures(1), trails.an_event(1))
+        (tmp_path / "workflow_events.jsonl").write_bytes(b"")
+        assert trails.faults(tmp_path) == set()
 
     def test_is_not_lost_in_warnings_and_does_not_fail_for_them(self, tmp_path: Path) -> None:
         times = [NOON + timedelta(minutes=number % 2) for number in range(2 * LISTED + 60)]

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from safety_governor.domain import checks, documents, policies, verdicts
+from safety_governor.api import v1alpha1
+from safety_governor.domain import checks, documents, errors, policies, verdicts
 from safety_governor.domain.audit import chain, events, figures, replay
 from safety_governor.domain.audit.events import Kind, Position, Stream
 from safety_governor.domain.lifecycle import Phase
@@ -239,6 +240,56 @@ class TestWhatNoStatusTellsAnyMore:
         kinds = [kind for kind in trail.kinds if kind in ("Held", "Claimed", "TakenBack", "ActionEnded", "Ended")]
         assert kinds == ["Claimed", "TakenBack", "Held", "Claimed", "ActionEnded", "Ended"]
         assert summary(trail).actions == {"Verified": 1}
+
+    def test_hold_that_begins_again_is_told_again(self, world: World, trail: FakeTrail) -> None:
+        world.rails.change(suspend=True)
+
+        def go_on() -> None:
+            world.rails.change(suspend=False)
+            world.journal.full = "no space left on device"
+
+        def free() -> None:
+            world.rails.change(suspend=False)
+            world.journal.full = ""
+
+        attend(world, trail, at={600: go_on, 620: lambda: world.rails.change(suspend=True), 1200: free})
+        kinds = [kind for kind in trail.kinds if kind in ("Held", "Claimed", "TakenBack", "ActionEnded")]
+        assert kinds == ["Held", "Claimed", "TakenBack", "Held", "Claimed", "ActionEnded"]
+        assert len({str(one.data["why"]) for one in trail.of(Kind.HELD)}) == 1
+
+    def test_claim_whose_write_came_too_late_was_never_done(self, world: World, trail: FakeTrail) -> None:
+        record = world.incidents.record_status
+
+        async def gone(before: v1alpha1.Incident, status: v1alpha1.IncidentStatus) -> v1alpha1.Incident:
+            if status.execution is not None:
+                world.incidents.stored.clear()
+                raise errors.ConflictError("it was deleted")
+            return await record(before, status)
+
+        world.incidents.record_status = gone  # type: ignore[method-assign,assignment]
+        attend(world, trail)
+        assert world.workloads.effects == []
+        found = summary(trail)
+        assert (found.actions, found.naive.executed_with_the_gate) == ({}, 0)
+        assert trail.of(Kind.ACTION_ENDED) == []
+
+    def test_claim_that_was_to_be_taken_back_and_goes_on_after_all_is_no_claim_that_was_taken_back(
+        self, world: World, trail: FakeTrail
+    ) -> None:
+        world.journal.full = "no space left on device"
+        record = world.incidents.record_status
+
+        async def conflict(before: v1alpha1.Incident, status: v1alpha1.IncidentStatus) -> v1alpha1.Incident:
+            if before.status.phase == Phase.EXECUTING and status.phase == Phase.GATED:
+                world.incidents.record_status = record  # type: ignore[method-assign]
+                world.rails.change(suspend=False)
+                world.journal.full = ""
+                raise errors.ConflictError("somebody has labelled it")
+            return await record(before, status)
+
+        world.incidents.record_status = conflict  # type: ignore[method-assign,assignment]
+        attend(world, trail, at={20: lambda: world.rails.change(suspend=True)})
+        assert (world.status.phase, trail.of(Kind.TAKEN_BACK)) == (Phase.RESOLVED, [])
 
 
 def summary(trail: FakeTrail) -> figures.Summary:

@@ -54,6 +54,14 @@ def a_decision(number: int = 1, **changes: Any) -> Event:
     )
 
 
+def some_figures(number: int = 1) -> Event:
+    """The figures of a decision."""
+    content = events.Scored(plan_digest=digests.digest(number), decision=verdicts.Decision.EXECUTE)
+    return events.happened(
+        content, at=NOON + timedelta(seconds=number), incident=f"shop/i-{number}", uid=f"uid-{number}", once=(str(number),)
+    )
+
+
 def an_end_of_an_action(number: int = 1) -> Event:
     """An action was done."""
     content = events.ActionEnded(

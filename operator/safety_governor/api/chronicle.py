@@ -1,10 +1,10 @@
 """What a status tells, as events: pure, so that the same status always tells the same events under the same ids.
 
 What is new is what the status of after tells and the status of before did not. Told from the beginning, it says nothing twice
-either, because whoever keeps the events knows their ids. Only what a status ceases to tell is told by the change itself.
+either, because whoever keeps the events knows their ids. What a status does not tell for good is told by the change itself.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from safety_governor.api import conditions, records, v1alpha1
@@ -50,29 +50,28 @@ def told(
         _tell_answer(add, status, status.approval)
     if status.execution is not None:
         _tell_actions(add, status, status.execution)
-        _tell_hold(add, status, status.execution)
     if status.phase in lifecycle.TERMINAL:
         _tell_end(add, incident, status)
     return tuple(found)
 
 
-def taken_back(incident: v1alpha1.Incident, status: v1alpha1.IncidentStatus, *, at: datetime) -> tuple[events.Event, ...]:
-    """The claims of the incident that this status does not have any more."""
-    before, after = incident.status.execution, status.execution
-    kept = {(one.key, one.claimed_at) for one in after.actions} if after else set()
-    claimed = [one for one in before.actions if one.state is records.ActionState.CLAIMED] if before else []
-    gone = [one for one in claimed if (one.key, one.claimed_at) not in kept]
-    why = after.held_because if after else ""
-    return tuple(
-        events.happened(
-            events.TakenBack(key=one.key, type=one.type, target=one.target, why=why),
-            at=at,
-            incident=incident.key,
-            uid=incident.metadata.uid,
-            once=(one.key, one.claimed_at.isoformat()),
+def changed(before: v1alpha1.Incident, after: v1alpha1.Incident, *, at: datetime) -> tuple[events.Event, ...]:
+    """Claims that were taken back, and a hold that has begun, between two states of an incident that are on record."""
+    was, now = before.status.execution or records.Execution(), after.status.execution or records.Execution()
+    kept = {(one.key, one.claimed_at) for one in now.actions}
+    found: list[tuple[values.Value, tuple[str, ...]]] = [
+        (
+            events.TakenBack(key=one.key, type=one.type, target=one.target, why=now.held_because),
+            (one.key, one.claimed_at.isoformat()),
         )
-        for one in gone
-    )
+        for one in was.actions
+        if one.state is records.ActionState.CLAIMED and (one.key, one.claimed_at) not in kept
+    ]
+    if now.held_because and now.held_because != was.held_because:
+        digest = after.status.gate.plan_digest if after.status.gate else None
+        held = events.Held(why=now.held_because, until=now.held_until, plan_digest=digest)
+        found.append((held, (now.held_because, at.isoformat())))
+    return _happened(found, after, at=at)
 
 
 def deleted(incident: v1alpha1.Incident, *, at: datetime) -> tuple[events.Event, ...]:
@@ -106,10 +105,13 @@ def deleted(incident: v1alpha1.Incident, *, at: datetime) -> tuple[events.Event,
         plan_digest=digest,
         actions=len(actions),
     )
-    return tuple(
-        events.happened(content, at=at, incident=incident.key, uid=incident.metadata.uid, once=once)
-        for content, once in (*found, (ended, (DELETED,)))
-    )
+    return _happened([*found, (ended, (DELETED,))], incident, at=at)
+
+
+def _happened(
+    found: Sequence[tuple[values.Value, tuple[str, ...]]], incident: v1alpha1.Incident, *, at: datetime
+) -> tuple[events.Event, ...]:
+    return tuple(events.happened(content, at=at, incident=incident.key, uid=incident.metadata.uid, once=once) for content, once in found)
 
 
 _Add = Callable[..., None]
@@ -243,12 +245,6 @@ def _tell_actions(add: _Add, status: v1alpha1.IncidentStatus, execution: records
             message=action.message,
         )
         add(ended, *(action.key, action.claimed_at.isoformat(), action.state, action.outcome or ""))
-
-
-def _tell_hold(add: _Add, status: v1alpha1.IncidentStatus, execution: records.Execution) -> None:
-    if execution.held_because:
-        digest = status.gate.plan_digest if status.gate else None
-        add(events.Held(why=execution.held_because, until=execution.held_until, plan_digest=digest), digest or "", execution.held_because)
 
 
 def _tell_end(add: _Add, incident: v1alpha1.Incident, status: v1alpha1.IncidentStatus) -> None:

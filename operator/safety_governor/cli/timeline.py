@@ -5,6 +5,7 @@ from typing import Any
 
 from safety_governor.cli import words
 from safety_governor.domain import digests, values
+from safety_governor.domain.audit import events
 
 _STYLES = {
     "Gated": "bold",
@@ -38,6 +39,8 @@ def sentence(fields: Mapping[str, Any]) -> str:
     if not isinstance(data, Mapping):
         # The journal's lines say all at the top.
         data = fields
+    if events.UNWRITTEN in data:
+        return str(data[events.UNWRITTEN])
     told = _SENTENCES.get(str(fields.get("kind")))
     try:
         text = told(data) if told is not None else ", ".join(f"{name}: {value}" for name, value in data.items())

@@ -3,9 +3,9 @@
 An event is one line of JSON. Fields may be added to a line; whoever reads an older or a newer one takes what it knows.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import AwareDatetime, StringConstraints, ValidationError
 
@@ -86,7 +86,19 @@ def from_line(line: bytes) -> Event:
     read = chain.read(line)
     if not (read.intact or read.reformatted):
         raise ValueError("it was changed after it was written")
-    fields = read.fields
+    return _event(read.fields)
+
+
+def doubtful(line: bytes) -> Intent | None:
+    """What a line that was changed says of an action: that there was one is believed, how it ended is not."""
+    try:
+        found = _event(chain.read(line).fields)
+    except ValueError:
+        return None
+    return found if isinstance(found, Intent) else None
+
+
+def _event(fields: Mapping[str, Any]) -> Event:
     if fields.get("v") != VERSION:
         raise ValueError(f"this version of the operator reads lines of version {VERSION} only")
     kind = _KINDS.get(str(fields.get("kind")))

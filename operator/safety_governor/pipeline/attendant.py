@@ -98,6 +98,7 @@ class Attendant:
             return True, self._clock.now()
         # An answer that was lost on its way may have been a write that was taken.
         self._past.learn(incident)
+        await self._chronicler.learn(incident)
         if incident.is_finished:
             return True, self._clock.now()
         auditing.subject.set(auditing.Subject(incident=incident.key, uid=incident.metadata.uid))
@@ -153,6 +154,7 @@ class Attendant:
         status = await self._chronicler.tell(incident, status)
         written = await self._incidents.record_status(incident, status)
         self._past.learn(written)
+        await self._chronicler.learn(written)
         decided = {"decision": status.gate.decision.value, "reason": status.gate.reason} if status.gate else {}
         log.info("recorded", phase=status.phase, **decided)
         if guard_missing:

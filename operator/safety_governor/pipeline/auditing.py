@@ -83,12 +83,10 @@ class Chronicler:
         Where the trail cannot be written now, it has no place, and people still see it.
         """
         now, find = self._clock.now(), self._judgements.find
-        replaced = self._follow(incident.model_copy(update={"status": status}))
         news = chronicle.told(incident, status, at=now, judged=find)
         if incident.status.audit is not None:
             old = {one.id for one in chronicle.told(incident, incident.status, at=now)}
             news = tuple(one for one in news if one.id not in old)
-        news = (*replaced, *chronicle.taken_back(incident, status, at=now), *news)
         if not news:
             return status
         position = await self._trail.append(news)
@@ -98,7 +96,7 @@ class Chronicler:
     async def catch_up(self, incident: v1alpha1.Incident) -> None:
         """Tell what a process that ended may have put on record and not told."""
         now, anchor = self._clock.now(), incident.status.audit
-        self._follow(incident)
+        await self.learn(incident)
         if incident.status.phase == lifecycle.Phase.PENDING or (incident.is_finished and _ended_at(incident) < now - RECENT):
             return
         if anchor is not None and self._trail.holds(events.Position(seq=anchor.seq, hash=anchor.hash)):
@@ -111,14 +109,17 @@ class Chronicler:
         if incident is not None:
             await self._trail.append(chronicle.deleted(incident, at=self._clock.now()))
 
-    def _follow(self, incident: v1alpha1.Incident) -> tuple[events.Event, ...]:
-        """The end of the one before, where another of the same name has taken its place."""
+    async def learn(self, incident: v1alpha1.Incident) -> None:
+        """This is on record. What is told by the change alone is told now: before, the write might still have failed."""
         before = self._under_way.pop(incident.key, None)
         if not incident.is_finished:
             self._under_way[incident.key] = incident
-        if before is None or before.metadata.uid == incident.metadata.uid:
-            return ()
-        return chronicle.deleted(before, at=self._clock.now())
+        if before is None:
+            return
+        same, now = before.metadata.uid == incident.metadata.uid, self._clock.now()
+        happened = chronicle.changed(before, incident, at=now) if same else chronicle.deleted(before, at=now)
+        if happened:
+            await self._trail.append(happened)
 
 
 def _ended_at(incident: v1alpha1.Incident) -> datetime:

@@ -35,6 +35,8 @@ class Publisher:
         self._records = records
         self._on_backlog = on_backlog
         self._batch = batch
+        self._aside: set[tuple[str, str]] = set()
+        """What was set aside of the lines that are not noted as published yet."""
 
     async def keep_publishing(self) -> None:
         """Again and again; returns only when it is cancelled. What does not answer is tried again with growing pauses."""
@@ -79,8 +81,10 @@ class Publisher:
         # After what may have to be tried again, so that it is set aside once.
         for line, why in formless:
             _log.error("a line of the audit trail has no form to be published in; it is set aside", seq=line.get("seq"), error=str(why))
-            await self._outbox.set_aside({"line": line}, f"it has no form to be published in ({type(why).__name__})")
+            reason = f"it has no form to be published in ({type(why).__name__})"
+            await self._set_aside(("line", str(line.get("seq"))), {"line": line}, reason)
         await self._outbox.done(int(lines[-1]["seq"]))
+        self._aside.clear()
         await self._count()
         return len(lines)
 
@@ -95,7 +99,13 @@ class Publisher:
             why = refused.get((one.index, one.id))
             if why is not None:
                 _log.error("the store refuses a record for good; it is set aside, the others go on", index=one.index, id=one.id, why=why)
-                await self._outbox.set_aside({"index": one.index, "id": one.id, "document": one.document}, why)
+                await self._set_aside((one.index, one.id), {"index": one.index, "id": one.id, "document": one.document}, why)
+
+    async def _set_aside(self, which: tuple[str, str], content: Mapping[str, Any], why: str) -> None:
+        """Once, also when its batch has to be published again."""
+        if which not in self._aside:
+            await self._outbox.set_aside(content, why)
+            self._aside.add(which)
 
     async def _count(self) -> None:
         try:

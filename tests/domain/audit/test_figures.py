@@ -81,6 +81,13 @@ def test_release_of_another_plan_released_nothing_of_this_one() -> None:
     assert summary(word("new", "REJECT"), *done).naive.executed_after_people == 0
 
 
+def test_event_that_has_no_content_says_nothing() -> None:
+    unwritten = {"unwritten": "what happened cannot be written as a line (ValueError)"}
+    found = summary(*(line(kind, unwritten) for kind in ("Gated", "ActionEnded", "ApprovalHonoured", "Ended")))
+    assert (found.decisions, found.actions, found.approvals, found.outcomes) == ({}, {}, {}, {})
+    assert found.naive.executed_with_the_gate == 0
+
+
 def test_event_that_is_told_again_counts_once() -> None:
     twice = [line("Gated", EXECUTE, id="same"), line("Ended", {"phase": "Resolved"}, id="too")] * 2
     found = summary(*twice)

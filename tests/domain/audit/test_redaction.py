@@ -45,6 +45,10 @@ SECRETS = [
     ("my.very-long_name.token=abcdefgh", "abcdefgh"),
     ('secret="unclosed value', "unclosed"),
     ('env: [{"name": "DB_PASSWORD", "value": "hunter2"}]', "hunter2"),
+    ('{"msg": "{\\\\"password\\\\":\\\\"hunter22\\\\"}"}'.replace("\\\\", "\\"), "hunter22"),
+    ('{\\"name\\":\\"DB_PASSWORD\\",\\"value\\":\\"hunter22\\"}', "hunter22"),
+    ('{"password":"ab\\"cdefgh-rest"}', "cdefgh-rest"),
+    ('[{"value":"hunter22","name":"DB_PASSWORD"}]', "hunter22"),
     ("- name: API_TOKEN\n  value: hunter2hunter2", "hunter2"),
 ]
 
@@ -125,6 +129,10 @@ def test_text_that_has_no_form_in_utf_8_is_given_one_wherever_it_stands() -> Non
         "bearer ",
         "passphrase:",
         "password,value ",
+        "token\\",
+        'token:"\\"',
+        'value":"',
+        'value":"a","name":"',
         "password ",
         "-----BEGIN ",
     ],

@@ -134,7 +134,7 @@ def _linked(event: Event, heads: Mapping[str, Position], *, after: Position | No
         # It has its place all the same: left where it is, it would hold up everything that comes after it.
         why = f"what happened cannot be written as a line ({type(error).__name__})"
         _log.error(why, id=event.id, kind=event.kind, incident=event.incident, error=str(error))
-        return chain.linked(_fields(event.model_copy(update={"data": {"unwritten": why}}), heads), after=after)
+        return chain.linked(_fields(event.model_copy(update={"data": {events.UNWRITTEN: why}}), heads), after=after)
 
 
 def _fields(event: Event, heads: Mapping[str, Position]) -> dict[str, JsonValue]:

@@ -72,8 +72,12 @@ class Journal:
         return [event for event in self._submit(self._reported).result() if event.at >= since]
 
     def past(self, *, since: datetime) -> Sequence[history.Past]:
-        """The actions that ended from then on, as far as the journal knows. Reports and raises what `read` does."""
-        return [one for one in journal.past(self._submit(self._reported).result()) if one.finished_at >= since]
+        """The actions that ended from then on, as far as the journal knows. Reports and raises what `read` does.
+
+        Of a line that was changed it is believed that there was an action: one that is forgotten would make room for another.
+        """
+        found = self._submit(lambda: self._reported(doubtful=True)).result()
+        return [one for one in journal.past(found) if one.finished_at >= since]
 
     def close(self) -> None:
         """Let another process have it. What is being written is finished first."""
@@ -107,9 +111,9 @@ class Journal:
         """The last line, as far as it is durable; None when there is none."""
         return self._last
 
-    def _reported(self) -> list[journal.Event]:
+    def _reported(self, *, doubtful: bool = False) -> list[journal.Event]:
         try:
-            events, unread = self._events()
+            events, unread = self._events(doubtful=doubtful)
         except (OSError, lines.UnusableError) as error:
             advice = lines.remedy(error, "Check the volume that it is on.")
             raise errors.JournalUnavailableError(
@@ -119,7 +123,7 @@ class Journal:
             _log.warning("a line of the journal cannot be read; it is left as it is", path=str(self._lines.path), line=number, why=why)
         return events
 
-    def _events(self) -> tuple[list[journal.Event], dict[int, str]]:
+    def _events(self, *, doubtful: bool = False) -> tuple[list[journal.Event], dict[int, str]]:
         """What the lines say, and by their number why some say nothing."""
         events: list[journal.Event] = []
         unread: dict[int, str] = {}
@@ -128,6 +132,9 @@ class Journal:
                 events.append(journal.from_line(line))
             except ValueError as error:
                 unread[number] = str(error)
+                intent = journal.doubtful(line) if doubtful else None
+                if intent is not None:
+                    events.append(intent)
         return events, unread
 
     def _learn(self) -> None:

@@ -36,6 +36,11 @@ _ASIDE = frozenset({Stream.TOOL_TRACE, Stream.AGENT_RUNS})
 AT_ONCE = 500
 """So many events are written at once: a try that fails costs no more than that, however much waits."""
 
+_GAP = (
+    "events about incidents had to be dropped while it could not be; nothing is executed until the operator is started anew, "
+    "which tells them again from the incidents themselves"
+)
+
 WRITTEN = (Stream.TOOL_TRACE, Stream.AGENT_RUNS, Stream.RELIABILITY_METRICS, Stream.WORKFLOW_EVENTS)
 """In this order, so that a decision names where the others were with what belongs to it."""
 
@@ -111,10 +116,7 @@ class Trail:
         """Everything that happened so far is durable when it returns. Raises JournalUnavailableError; then nothing may be done."""
         await asyncio.wrap_future(self._submit())
         if self._has_gap:
-            raise errors.JournalUnavailableError(
-                f"the audit trail in {self._folder} could not be written for so long that events about incidents had to be dropped; "
-                "nothing is executed until the operator is started anew, which tells them again from the incidents themselves"
-            )
+            raise errors.JournalUnavailableError(f"the audit trail in {self._folder} can be written, but {_GAP}")
 
     def repaired(self, path: Path, torn: bytes) -> None:
         """A torn last line of a file was cut off: that is an event itself."""
@@ -182,8 +184,13 @@ class Trail:
                 _log.error(sentence, waiting=len(waiting))
             self._failing = True
             raise errors.JournalUnavailableError(sentence) from error
-        if self._failing and lost:
-            _log.error("the audit trail can be written again; what had to be dropped meanwhile is missing in it for good", lost=lost)
+        if self._failing and self._has_gap:
+            _log.error(f"the audit trail can be written again, but {_GAP}", lost=lost)
+        elif self._failing and lost:
+            sentence = (
+                "the audit trail can be written again; questions and searches that had to be dropped meanwhile are missing in it for good"
+            )
+            _log.error(sentence, lost=lost)
         elif self._failing:
             _log.info("the audit trail can be written again; what was missing is in it now", events=len(waiting))
         self._failing = False

@@ -94,8 +94,18 @@ class Logs:
                 allow_no_indices=False,
                 include_unmapped=True,
             )
+        told = _fields_of(answer["indices"], answer["fields"])
+        begun = {name: fields for name, fields in told.items() if fields}
+        # One without any of the fields has no line yet, or only such as say nothing to us.
+        blank = [name for name in told if name not in begun]
+        if blank and not begun:
+            begun = told
+        elif blank and await self._has_lines(blank):
+            raise self._unreadable(
+                f"{blank[0]}{' and others' if blank[1:] else ''}", "lines in a form that is not known", "name other logs"
+            )
         alike: dict[Shape, list[str]] = {}
-        for index, fields in _fields_of(answer["indices"], answer["fields"]).items():
+        for index, fields in begun.items():
             alike.setdefault(self._shape_of(index, fields), []).append(index)
         if len(alike) > _MOST_SHAPES:
             raise self._unreadable(self._index, f"lines of {len(alike)} forms", f"name logs of at most {_MOST_SHAPES}")
@@ -104,6 +114,11 @@ class Logs:
         shapes = [replace(usual, others=others), *(replace(shape, indices=tuple(alike[shape])) for shape in unusual)]
         self._shapes = (self._now(), shapes)
         return shapes
+
+    async def _has_lines(self, indices: Sequence[str]) -> bool:
+        any_line = {"size": 0, "track_total_hits": 1, "query": {"terms": {"_index": list(indices)}}}
+        answer = await self._cluster.search(self._index, any_line, ignore_unavailable="false")
+        return int(answer["hits"]["total"]["value"]) > 0
 
     def _shape_of(self, index: str, fields: Mapping[str, str]) -> Shape:
         moment = _first(fields, _TIMES, _DATES)
@@ -195,7 +210,7 @@ def _value(source: Mapping[str, Any], field: str) -> object:
 
 
 def _fields_of(indices: str | Sequence[str], answer: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
-    """The types of the fields of each index. One without any of them has no line yet, and is left out unless all are so."""
+    """The types of the fields of each index."""
     names = [indices] if isinstance(indices, str) else list(indices)
     found: dict[str, dict[str, str]] = {name: {} for name in names}
     for field, types in answer.items():
@@ -203,8 +218,7 @@ def _fields_of(indices: str | Sequence[str], answer: Mapping[str, Mapping[str, A
             # Where all indices agree they are not listed.
             for name in told.get("indices", names) if kind != "unmapped" else ():
                 found[name][field] = kind
-    begun = {name: fields for name, fields in found.items() if fields}
-    return begun or found
+    return found
 
 
 def _first(fields: Mapping[str, str], names: Sequence[str], types: frozenset[str]) -> str | None:

@@ -65,6 +65,9 @@ class Kind(enum.StrEnum):
 WITNESSES = frozenset({Kind.GATED, Kind.ACTION_ENDED, Kind.ENDED})
 """Their lines name the last lines of the other streams: what led to a decision, what was done, and what an incident leaves behind."""
 
+UNWRITTEN = "unwritten"
+"""The one field of data that had no form as a line: why."""
+
 Names = tuple[values.Line, ...]
 
 
@@ -236,7 +239,7 @@ class Expired(values.Value):
 
 
 class Held(values.Value):
-    """What was released is not begun, or not gone on with. Told once for each reason."""
+    """What was released is not begun, or not gone on with. Told when that begins, and when the reason changes."""
 
     why: values.Text
     until: values.Line = ""

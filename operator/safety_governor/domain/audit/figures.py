@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from safety_governor.domain import approvals, plans, values, verdicts
+from safety_governor.domain.audit import events
 from safety_governor.domain.audit.events import Kind
 
 
@@ -110,16 +111,16 @@ class Tally:
     def take(self, fields: Mapping[str, Any]) -> None:
         """One line; a line of a form that is not known says nothing."""
         data, uid = fields.get("data"), str(fields.get("uid") or "")
-        if not isinstance(data, Mapping) or not uid:
+        if not isinstance(data, Mapping) or not uid or events.UNWRITTEN in data:
             return
         at = _time(fields.get("at"))
         self._since, self._until = self._since or at, at or self._until
         incident = self._incidents.setdefault(uid, _Incident())
-        kind, event = fields.get("kind"), str(fields.get("id"))
-        if event in incident.seen:
+        kind, identifier = fields.get("kind"), str(fields.get("id"))
+        if identifier in incident.seen:
             # Told again after a crash.
             return
-        incident.seen.add(event)
+        incident.seen.add(identifier)
         self._take_decision(kind, data, incident)
         self._take_people(kind, data, incident, at)
         self._take_action(kind, data, incident)

@@ -316,7 +316,7 @@ class Verifier:
             message = f"it is a line of {fields.get('stream')!s:.40}, not of {self._found.stream}: files were swapped or lines put in"
             self._add(Fault.MISPLACED_FILE, place, message)
             return
-        if fields.get("v") != events.VERSION or fields.get("kind") not in set(events.Kind):
+        if fields.get("v") != events.VERSION or str(fields.get("kind")) not in set(events.Kind):
             self._add(Fault.UNKNOWN_FORM, place, "this version of the program does not know lines of that version or kind; use a newer one")
             return
         self._check_clock(fields.get("at"), place)

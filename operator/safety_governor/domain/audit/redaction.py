@@ -18,14 +18,20 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
 _SCHEME = re.compile(r"\b(bearer|basic|apikey)(\s+)(?!\[redacted)([A-Za-z0-9._~+/=-]{12,})", re.IGNORECASE)
 _IN_URL = re.compile(r"(://[^\s/:@]*:)([^\s/@]+)(@)")
 _NAME = r"""(?:passw(?:or)?d|passcode|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)s?"""
-_QUOTED = r""""[^"\n]+"|'[^'\n]+'"""
+# Within a text that is quoted itself, quotes have backslashes before them.
+_QUOTE = r"""(?:\\*["'])?"""
+_QUOTED = r"""\\+"[^"\\\n]+\\+"|"(?:\\.|[^"\\\n])+"|'(?:\\.|[^'\\\n])+'"""
 _NAMED = re.compile(
     # What stands before the name belongs to it as well; it is not looked at, as that would take long for some texts. The value may
     # be a field of its own, as in the environment of a container.
-    rf"""({_NAME}["']?\s*+(?:,?\s*+["']?value["']?\s*+)?(?:=|:(?!//))\s*+)(?!["']?\[redacted)({_QUOTED}|["']?[^\s"';&<>]+)""",
+    rf"""({_NAME}{_QUOTE}\s*+(?:,?\s*+{_QUOTE}value{_QUOTE}\s*+)?(?:=|:(?!//))\s*+)(?!{_QUOTE}\[redacted)({_QUOTED}|{_QUOTE}[^\s"';&<>]+)""",
     re.IGNORECASE,
 )
-_PHRASE = re.compile(rf"""(passphrase["']?\s*[=:]\s*+)(?!["']?\[redacted)({_QUOTED}|[^\n]+)""", re.IGNORECASE)
+_PHRASE = re.compile(rf"""(passphrase{_QUOTE}\s*[=:]\s*+)(?!{_QUOTE}\[redacted)({_QUOTED}|[^\n]+)""", re.IGNORECASE)
+_VALUE_FIRST = re.compile(
+    rf"""(value\\*"\s*+:\s*+\\*")(?!\[redacted)([^"\\\n]+)(\\*"\s*+,\s*+\\*"name\\*"\s*+:\s*+\\*"[^"\\\n]*?{_NAME}\\*")""", re.IGNORECASE
+)
+_OPENING = re.compile(_QUOTE)
 _SECRET_FIELD = re.compile(rf"(?:{_NAME}|passphrase)$", re.IGNORECASE)
 _SHORTEST = 4
 """A shorter word after a colon, with more after it, is prose."""
@@ -39,6 +45,7 @@ def redacted(text: str) -> str:
     text = _IN_URL.sub(r"\1[redacted password]\3", text)
     text = _SCHEME.sub(lambda found: f"{found[1]}{found[2]}[redacted token]", text)
     text = _PHRASE.sub(_phrase, text)
+    text = _VALUE_FIRST.sub(r"\1[redacted]\3", text)
     return _NAMED.sub(_named, text)
 
 
@@ -48,13 +55,14 @@ def _phrase(found: re.Match[str]) -> str:
 
 def _named(found: re.Match[str]) -> str:
     given = found[2]
-    quote = given[0] if given[0] in "\"'" else ""
-    core = given.strip(quote) if quote else given.rstrip(",.)}]")
+    opening = _OPENING.match(given)
+    quote = opening[0] if opening is not None else ""
+    core = given.removeprefix(quote).removesuffix(quote) if quote else given.rstrip(",.)}]")
     counts = core.isdigit() and found[1].rstrip("\"'=: \t").lower().endswith("tokens")
     if not core or counts or _NOT_SECRET.match(core) or _is_prose(found, core):
         return found[0]
-    closing = quote if given.endswith(quote) else ""
-    return f"{found[1]}{quote}[redacted]{closing if quote else given[len(core) :]}"
+    closing = given[len(quote) + len(core) :]
+    return f"{found[1]}{quote}[redacted]{closing}"
 
 
 def _is_prose(found: re.Match[str], core: str) -> bool:
