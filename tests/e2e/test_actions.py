@@ -10,6 +10,7 @@ import yaml
 from support.hook_receiver import HookReceiver
 from support.operator_process import OperatorProcess, StartOperator
 from support.shop import Shop
+from support.variants import mostly_thorough
 from testbed import BEHAVIOUR_ANNOTATION, ControlPlane, WorkloadKind, cron_job_yaml, workload_yaml
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -312,7 +313,7 @@ def spare(shop: Shop, *, least: int, healthy: int) -> None:
     )
 
 
-@pytest.mark.parametrize("service", ["evict-oldest", "evict-unready"])
+@pytest.mark.parametrize("service", mostly_thorough({one: one for one in ("evict-oldest", "evict-unready")}, "evict-oldest"))
 def test_eviction_that_a_disruption_budget_refuses_waits_for_it(service: str, shop: Shop, operator: OperatorProcess) -> None:
     shop.deploy("web")
     if service == "evict-unready":

@@ -7,6 +7,7 @@ import pytest
 from support.gatekeeper import Gatekeeper
 from support.operator_process import OperatorProcess, StartOperator
 from support.shop import Shop
+from support.variants import mostly_thorough
 
 STOPS = {
     "suspended": ("rp", '{"spec":{"suspend":true}}', "Gated"),
@@ -18,7 +19,7 @@ STOPS = {
 }
 
 
-@pytest.mark.parametrize(("kind", "patch", "phase"), STOPS.values(), ids=STOPS.keys())
+@pytest.mark.parametrize(("kind", "patch", "phase"), mostly_thorough(STOPS, "suspended", "aborted"))
 def test_claim_of_a_killed_operator_is_not_carried_out_when_it_is_now(
     kind: str, patch: str, phase: str, shop: Shop, start_operator: StartOperator, tmp_path: Path
 ) -> None:

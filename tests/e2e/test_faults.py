@@ -34,6 +34,7 @@ from support.troublemaker import (
     status_write,
     watch,
 )
+from support.variants import mostly_thorough
 from testbed import ControlPlane, deployment_yaml, wait_until
 
 pytestmark = pytest.mark.crash
@@ -537,7 +538,7 @@ OUTAGES = {
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "outage",
-    [pytest.param(one, id=name, marks=() if name == "restarted" else (pytest.mark.thorough,)) for name, one in OUTAGES.items()],
+    mostly_thorough(OUTAGES, "restarted"),
 )
 def test_outage_in_every_phase_loses_no_incident_and_repeats_no_effect(
     outage: Outage,

@@ -11,6 +11,7 @@ import yaml
 from safety_governor.domain import digests
 from support.operator_process import OperatorProcess, StartOperator
 from support.shop import Shop
+from support.variants import mostly_thorough
 from testbed import BEHAVIOUR_ANNOTATION, WorkloadKind, cron_job_yaml, workload_yaml
 
 SUMMARY = "The workers hang and the queue grows"
@@ -133,7 +134,9 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES.keys())
+@pytest.mark.parametrize(
+    "mistake", mostly_thorough(MISTAKES, "Deployment rolled back to a crash loop", "StatefulSet rolled back to a leak")
+)
 def test_what_made_things_worse_is_undone_within_seconds(mistake: Mistake, shop: Shop, operator: OperatorProcess) -> None:
     mistake.before(shop)
     good = template(shop, mistake.kind)
@@ -251,7 +254,7 @@ def test_stateful_set_that_waits_for_its_broken_pod_is_left_to_a_person_who_dele
     shop.wait_until_rolled_out("web", "StatefulSet")
 
 
-@pytest.mark.parametrize("given_back", [True, False], ids=["and-allowed-again", "and-stays-forbidden"])
+@pytest.mark.parametrize("given_back", mostly_thorough({"and-allowed-again": True, "and-stays-forbidden": False}, "and-allowed-again"))
 def test_rollback_that_is_forbidden_by_then_waits_a_while_and_then_stops_for_a_person(
     given_back: bool, shop: Shop, operator: OperatorProcess
 ) -> None:
