@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 Event = dict[str, Any]
 
 _MUTATING_VERBS = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+_BEGINNING = b'{"kind":"Event","apiVersion":"audit.k8s.io/'
 _QUESTION_GROUPS = frozenset({"authentication.k8s.io", "authorization.k8s.io"})
 """A create there (SubjectAccessReview, TokenReview) asks something and writes nothing."""
 
@@ -26,7 +27,14 @@ def read_events(log: Path, since: int = 0) -> list[Event]:
         data = file.read()
     begin = data.find(b"\n") + 1 if since else 0
     complete = data[begin : data.rfind(b"\n") + 1]
-    return [json.loads(line) for line in complete.splitlines() if line.strip()]
+    return [_event(line) for line in complete.splitlines() if line.strip()]
+
+
+def _event(line: bytes) -> Event:
+    """A server that was killed may have torn its last line; the next one goes on in the same."""
+    goes_on = line.rfind(_BEGINNING)
+    event: Event = json.loads(line[max(goes_on, 0) :])
+    return event
 
 
 def mutating_requests(
