@@ -23,6 +23,8 @@ ANY_SERVICE = "*"
 
 Service = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^(\*|[a-z0-9]([-a-z0-9.]*[a-z0-9])?)$")]
 Body = Annotated[str, StringConstraints(max_length=131_072)]
+Action = Annotated[values.ActionName, StringConstraints(to_lower=True)]
+Severity = Annotated[str, StringConstraints(pattern=r"^(?i:low|medium|high|critical|\*)$", to_lower=True)]
 
 
 class Document(BaseModel):
@@ -152,34 +154,24 @@ class Evidence(Document):
 
     stance: Stance
     text: Annotated[str, StringConstraints(min_length=1, max_length=16_384)]
-    actions: tuple[values.ActionName, ...] = Field(default=(), max_length=16)
+    actions: tuple[Action, ...] = Field(default=(), max_length=16)
     """The actions it speaks about by name; empty when it speaks about the service in general."""
     source: values.Line = ""
     """Where it was observed: a ticket, a dashboard, a person."""
     observed_at: Moment | None = None
 
-    @field_validator("actions", mode="after")
-    @classmethod
-    def _lower(cls, actions: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(action.lower() for action in actions)
-
 
 class Policy(Document):
     """A rule of the organisation: these actions are not to be taken for this service at these severities."""
 
-    blocked_actions: tuple[values.ActionName, ...] = Field(max_length=256)
+    blocked_actions: tuple[Action, ...] = Field(max_length=256)
     """Matched exactly, lower case; `*` means all; an empty list matches nothing."""
-    severities: tuple[Annotated[str, StringConstraints(pattern=r"^(?i:low|medium|high|critical|\*)$")], ...] = Field(max_length=5)
+    severities: tuple[Severity, ...] = Field(max_length=5)
     """At which severities it holds; `*` means all; an empty list matches nothing."""
     rule: values.Text
     """The rule in words, shown to the person who decides."""
     release: values.Release = values.Release.APPROVE
     """What it takes to act against it: APPROVE, FORCE_OVERRIDE or Impossible."""
-
-    @field_validator("blocked_actions", "severities", mode="after")
-    @classmethod
-    def _lower(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(name.lower() for name in names)
 
     @field_validator("release", mode="after")
     @classmethod
