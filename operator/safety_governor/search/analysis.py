@@ -12,8 +12,9 @@ import tantivy
 from safety_governor.search import vocabulary
 
 _LONGEST_WORD = 64
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_PLURAL_ACRONYM = re.compile(r"\b([A-Z]{2,})s\b")
+# Both begin with the capital and look back from it, so that the many places without one are passed over at once.
+_CAMEL = re.compile(r"[A-Z](?:(?<=[a-z0-9].)|(?<=[A-Z].)(?=[a-z]))")
+_PLURAL_ACRONYM = re.compile(r"([A-Z](?<!\w.)[A-Z]+)s\b")
 _WORD = re.compile(r"[a-z0-9]+")
 
 
@@ -36,7 +37,7 @@ _analyser = _Analyser()
 def split(text: str) -> str:
     """The text with words in CamelCase taken apart; what is not valid Unicode becomes a question mark."""
     text = text.encode(errors="replace").decode()
-    return _CAMEL.sub(" ", _PLURAL_ACRONYM.sub(r"\1", text))
+    return _CAMEL.sub(r" \g<0>", _PLURAL_ACRONYM.sub(r"\1", text))
 
 
 def terms(text: str) -> list[str]:
