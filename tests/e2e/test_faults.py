@@ -536,10 +536,7 @@ OUTAGES = {
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    "outage",
-    mostly_thorough(OUTAGES, "restarted"),
-)
+@pytest.mark.parametrize("outage", mostly_thorough(OUTAGES, "restarted"))
 def test_outage_in_every_phase_loses_no_incident_and_repeats_no_effect(
     outage: Outage,
     cluster: ControlPlane,

@@ -14,6 +14,13 @@ from safety_governor.domain.audit import events
 Judged = tuple[facts.Facts, checks.Thresholds]
 """What a gate judged, and by which thresholds."""
 
+DELETED = "Deleted"
+"""In place of a phase: the resource is gone."""
+
+_Told = tuple[values.Value, tuple[str, ...]]
+"""What happened, and what tells it from another event of the same kind and incident."""
+_Add = Callable[..., None]
+
 
 def told(
     incident: v1alpha1.Incident,
@@ -26,10 +33,10 @@ def told(
 
     `judged` finds the facts by the digest that the gate recorded of them.
     """
-    found: list[events.Event] = []
+    found: list[_Told] = []
 
-    def add(content: values.Value, *once: str, when: datetime = at) -> None:
-        found.append(events.happened(content, at=when, incident=incident.key, uid=incident.metadata.uid, once=once))
+    def add(content: values.Value, *once: str) -> None:
+        found.append((content, once))
 
     add(_reported(incident))
     if status.plan is not None:
@@ -52,14 +59,14 @@ def told(
         _tell_actions(add, status, status.execution)
     if status.phase in lifecycle.TERMINAL:
         _tell_end(add, incident, status)
-    return tuple(found)
+    return _happened(found, incident, at=at)
 
 
 def changed(before: v1alpha1.Incident, after: v1alpha1.Incident, *, at: datetime) -> tuple[events.Event, ...]:
     """Claims that were taken back, and a hold that has begun, between two states of an incident that are on record."""
     was, now = before.status.execution or records.Execution(), after.status.execution or records.Execution()
     kept = {(one.key, one.claimed_at) for one in now.actions}
-    found: list[tuple[values.Value, tuple[str, ...]]] = [
+    found: list[_Told] = [
         (
             events.TakenBack(key=one.key, type=one.type, target=one.target, why=now.held_because),
             (one.key, one.claimed_at.isoformat()),
@@ -68,8 +75,7 @@ def changed(before: v1alpha1.Incident, after: v1alpha1.Incident, *, at: datetime
         if one.state is records.ActionState.CLAIMED and (one.key, one.claimed_at) not in kept
     ]
     if now.held_because and now.held_because != was.held_because:
-        digest = after.status.gate.plan_digest if after.status.gate else None
-        held = events.Held(why=now.held_because, until=now.held_until, plan_digest=digest)
+        held = events.Held(why=now.held_because, until=now.held_until, plan_digest=_plan_digest(after.status))
         found.append((held, (now.held_because, at.isoformat())))
     return _happened(found, after, at=at)
 
@@ -77,9 +83,7 @@ def changed(before: v1alpha1.Incident, after: v1alpha1.Incident, *, at: datetime
 def deleted(incident: v1alpha1.Incident, *, at: datetime) -> tuple[events.Event, ...]:
     """The end of an incident that somebody deleted while it stood like this."""
     status = incident.status
-    gate, actions = status.gate, status.execution.actions if status.execution else ()
-    digest = gate.plan_digest if gate else None
-    found: list[tuple[values.Value, tuple[str, ...]]] = [
+    found: list[_Told] = [
         (
             events.ActionEnded(
                 key=one.key,
@@ -90,34 +94,20 @@ def deleted(incident: v1alpha1.Incident, *, at: datetime) -> tuple[events.Event,
             ),
             (one.key, one.claimed_at.isoformat(), DELETED),
         )
-        for one in actions
+        for one in (status.execution.actions if status.execution else ())
         if one.state is records.ActionState.CLAIMED
     ]
-    ended = events.Ended(
-        phase=DELETED,
-        reason=DELETED,
-        message=f"somebody deleted the incident, which was {status.phase}",
-        service=incident.spec.service,
-        severity=incident.spec.severity,
-        summary=incident.spec.summary,
-        decision=gate.decision if gate else None,
-        approver=status.approval.approver if status.approval else "",
-        plan_digest=digest,
-        actions=len(actions),
-    )
+    message = f"somebody deleted the incident, which was {status.phase}"
+    ended = _ended(incident, status, phase=DELETED, reason=DELETED, message=message)
     return _happened([*found, (ended, (DELETED,))], incident, at=at)
 
 
-def _happened(
-    found: Sequence[tuple[values.Value, tuple[str, ...]]], incident: v1alpha1.Incident, *, at: datetime
-) -> tuple[events.Event, ...]:
+def _happened(found: Sequence[_Told], incident: v1alpha1.Incident, *, at: datetime) -> tuple[events.Event, ...]:
     return tuple(events.happened(content, at=at, incident=incident.key, uid=incident.metadata.uid, once=once) for content, once in found)
 
 
-_Add = Callable[..., None]
-
-DELETED = "Deleted"
-"""In place of a phase: the resource is gone."""
+def _plan_digest(status: v1alpha1.IncidentStatus) -> str | None:
+    return status.gate.plan_digest if status.gate else None
 
 
 def _reported(incident: v1alpha1.Incident) -> events.Reported:
@@ -227,7 +217,7 @@ def _tell_actions(add: _Add, status: v1alpha1.IncidentStatus, execution: records
                 target=action.target,
                 parameters=action.parameters,
                 undoes=action.undoes,
-                plan_digest=status.gate.plan_digest if status.gate else None,
+                plan_digest=_plan_digest(status),
                 before=digests.digest(action.before),
                 holder=execution.holder,
                 claimed_at=action.claimed_at,
@@ -248,24 +238,26 @@ def _tell_actions(add: _Add, status: v1alpha1.IncidentStatus, execution: records
 
 
 def _tell_end(add: _Add, incident: v1alpha1.Incident, status: v1alpha1.IncidentStatus) -> None:
-    digest = status.gate.plan_digest if status.gate else None
     if status.phase == lifecycle.Phase.EXPIRED:
+        digest = _plan_digest(status)
         add(events.Expired(required=status.gate.required_approval if status.gate else None, plan_digest=digest), digest or "")
     why = conditions.find(status.conditions, conditions.Type.SUCCEEDED)
-    add(
-        events.Ended(
-            phase=status.phase,
-            reason=why.reason if why else "",
-            message=values.clip(why.message, values.TEXT_LIMIT) if why else "",
-            service=incident.spec.service,
-            severity=incident.spec.severity,
-            summary=incident.spec.summary,
-            decision=status.gate.decision if status.gate else None,
-            approver=status.approval.approver if status.approval else "",
-            plan_digest=digest,
-            actions=len(status.execution.actions) if status.execution else 0,
-        ),
-        status.phase,
+    reason, message = (why.reason, values.clip(why.message, values.TEXT_LIMIT)) if why else ("", "")
+    add(_ended(incident, status, phase=status.phase, reason=reason, message=message), status.phase)
+
+
+def _ended(incident: v1alpha1.Incident, status: v1alpha1.IncidentStatus, *, phase: str, reason: str, message: str) -> events.Ended:
+    return events.Ended(
+        phase=phase,
+        reason=reason,
+        message=message,
+        service=incident.spec.service,
+        severity=incident.spec.severity,
+        summary=incident.spec.summary,
+        decision=status.gate.decision if status.gate else None,
+        approver=status.approval.approver if status.approval else "",
+        plan_digest=_plan_digest(status),
+        actions=len(status.execution.actions) if status.execution else 0,
     )
 
 

@@ -97,8 +97,7 @@ class Attendant:
             await self._chronicler.deleted(f"{namespace}/{name}")
             return True, self._clock.now()
         # An answer that was lost on its way may have been a write that was taken.
-        self._past.learn(incident)
-        await self._chronicler.learn(incident)
+        await self._learn(incident)
         if incident.is_finished:
             return True, self._clock.now()
         auditing.subject.set(auditing.Subject(incident=incident.key, uid=incident.metadata.uid))
@@ -147,14 +146,17 @@ class Attendant:
         log.error("the incident cannot go on", error=failure, phase=phase.value)
         return outcomes.Halt(status=incident.status.model_copy(update={"phase": phase})), failure
 
+    async def _learn(self, on_record: v1alpha1.Incident) -> None:
+        self._past.learn(on_record)
+        await self._chronicler.learn(on_record)
+
     async def _record(
         self, incident: v1alpha1.Incident, status: v1alpha1.IncidentStatus, log: structlog.stdlib.BoundLogger, *, guard_missing: bool
     ) -> None:
         # Told first: what is on record and not in the trail would be a gap that nobody could tell from a deletion.
         status = await self._chronicler.tell(incident, status)
         written = await self._incidents.record_status(incident, status)
-        self._past.learn(written)
-        await self._chronicler.learn(written)
+        await self._learn(written)
         decided = {"decision": status.gate.decision.value, "reason": status.gate.reason} if status.gate else {}
         log.info("recorded", phase=status.phase, **decided)
         if guard_missing:

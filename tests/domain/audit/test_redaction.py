@@ -45,7 +45,7 @@ SECRETS = [
     ("my.very-long_name.token=abcdefgh", "abcdefgh"),
     ('secret="unclosed value', "unclosed"),
     ('env: [{"name": "DB_PASSWORD", "value": "hunter2"}]', "hunter2"),
-    ('{"msg": "{\\\\"password\\\\":\\\\"hunter22\\\\"}"}'.replace("\\\\", "\\"), "hunter22"),
+    ('{"msg": "{\\"password\\":\\"hunter22\\"}"}', "hunter22"),
     ('{\\"name\\":\\"DB_PASSWORD\\",\\"value\\":\\"hunter22\\"}', "hunter22"),
     ('{"password":"ab\\"cdefgh-rest"}', "cdefgh-rest"),
     ('[{"value":"hunter22","name":"DB_PASSWORD"}]', "hunter22"),

@@ -89,7 +89,8 @@ def _verified(stream: Stream, folder: Path, anchors: Sequence[proof.Anchor], wit
     if not verifier.has_events:
         # What the other files say is on its way to them a moment before the incident that it is about is to its own; into the journal
         # nothing gets before.
-        verifier.no_events([name for name in witnesses if not name.startswith(_AFTER_DECISIONS)])
+        early = {naming.current(one) for one in _AFTER_DECISIONS}
+        verifier.no_events([name for name in witnesses if name not in early])
     return verifier.finish()
 
 

@@ -94,18 +94,8 @@ class Logs:
                 allow_no_indices=False,
                 include_unmapped=True,
             )
-        told = _fields_of(answer["indices"], answer["fields"])
-        begun = {name: fields for name, fields in told.items() if fields}
-        # One without any of the fields has no line yet, or only such as say nothing to us.
-        blank = [name for name in told if name not in begun]
-        if blank and not begun:
-            begun = told
-        elif blank and await self._has_lines(blank):
-            raise self._unreadable(
-                f"{blank[0]}{' and others' if blank[1:] else ''}", "lines in a form that is not known", "name other logs"
-            )
         alike: dict[Shape, list[str]] = {}
-        for index, fields in begun.items():
+        for index, fields in (await self._begun(_fields_of(answer["indices"], answer["fields"]))).items():
             alike.setdefault(self._shape_of(index, fields), []).append(index)
         if len(alike) > _MOST_SHAPES:
             raise self._unreadable(self._index, f"lines of {len(alike)} forms", f"name logs of at most {_MOST_SHAPES}")
@@ -114,6 +104,15 @@ class Logs:
         shapes = [replace(usual, others=others), *(replace(shape, indices=tuple(alike[shape])) for shape in unusual)]
         self._shapes = (self._now(), shapes)
         return shapes
+
+    async def _begun(self, told: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+        """Those of the indices that have any of the fields. Another has no line yet, or only such as say nothing to us."""
+        begun = {name: fields for name, fields in told.items() if fields}
+        blank = [name for name in told if name not in begun]
+        if begun and blank and await self._has_lines(blank):
+            which = f"{blank[0]}{' and others' if blank[1:] else ''}"
+            raise self._unreadable(which, "lines in a form that is not known", "name other logs")
+        return begun or told
 
     async def _has_lines(self, indices: Sequence[str]) -> bool:
         any_line = {"size": 0, "track_total_hits": 1, "query": {"terms": {"_index": list(indices)}}}

@@ -48,6 +48,8 @@ class Fault(enum.StrEnum):
 
 WARNINGS = frozenset({Fault.CLOCK_WENT_BACK})
 
+_KINDS = frozenset(events.Kind)
+
 _AT_ONCE = frozenset({Stream.AGENT_RUNS, Stream.TOOL_TRACE})
 """Their times are those of the questions, several of which are asked at once."""
 
@@ -316,7 +318,7 @@ class Verifier:
             message = f"it is a line of {fields.get('stream')!s:.40}, not of {self._found.stream}: files were swapped or lines put in"
             self._add(Fault.MISPLACED_FILE, place, message)
             return
-        if fields.get("v") != events.VERSION or str(fields.get("kind")) not in set(events.Kind):
+        if fields.get("v") != events.VERSION or str(fields.get("kind")) not in _KINDS:
             self._add(Fault.UNKNOWN_FORM, place, "this version of the program does not know lines of that version or kind; use a newer one")
             return
         self._check_clock(fields.get("at"), place)
