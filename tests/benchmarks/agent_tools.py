@@ -1,8 +1,8 @@
 """What a call of a tool costs over HTTP beyond the search itself, against an empty FastMCP tool in the same run; and whether memory stays flat.
 
-Run it by hand: `python tests/benchmarks/agent_tools.py [CALLS]`. The server is the real command in a process of its own, with token, trail and the
-embedded store of examples/; the empty one is FastMCP with nothing around a tool that does nothing. The search is not subtracted, as it takes
-longer beside a server than by itself: a second process of the real command is asked, whose store remembers the one answer that it is asked for.
+Run it by hand: `PYTHONPATH=tests python tests/benchmarks/agent_tools.py [CALLS]`. The server is the real command in a process of its own, with token,
+trail and the embedded store of examples/; the empty one is FastMCP with nothing around a tool that does nothing. The search is not subtracted, as it
+takes longer beside a server than by itself: a second process of the real command is asked, whose store remembers the one answer that it is asked for.
 How much of the rest is the answer itself, which FastMCP's client also checks against its schema, is told by FastMCP giving the same answer from a
 tool with nothing around it. Ratios are what to compare between machines.
 """
@@ -15,7 +15,6 @@ import signal
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from mcp_types import TextContent
 from safety_governor_mcp import tokens
 from support.knowledge import load
 from support.ports import free_port
+from support.timing import milliseconds
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples" / "knowledge"
 QUESTION = {"query": "checkout workers hang and orders queue up", "service": "checkout"}
@@ -85,12 +85,6 @@ async def running(*command: str, port: int, **environment: str) -> AsyncIterator
     finally:
         process.send_signal(signal.SIGTERM)
         await asyncio.wait_for(process.wait(), 20)
-
-
-async def milliseconds(call: Callable[[], Awaitable[object]]) -> float:
-    start = time.perf_counter()
-    await call()
-    return (time.perf_counter() - start) * 1000
 
 
 async def compare(asked: dict[str, Callable[[], Awaitable[object]]]) -> dict[str, float]:

@@ -1,11 +1,11 @@
 """How long a search takes over ten thousand runbooks, against raw tantivy over the same texts in the same run.
 
-Run it by hand: `python tests/benchmarks/search.py`. Ratios are what to compare between machines; milliseconds are not.
+Run it by hand: `PYTHONPATH=tests python tests/benchmarks/search.py`. Ratios are what to compare between machines; milliseconds are not.
 """
 
 import asyncio
+import functools
 import random
-import statistics
 import sys
 import tempfile
 import time
@@ -16,6 +16,7 @@ import tantivy
 
 from safety_governor.adapters.embedded import EmbeddedKnowledge
 from safety_governor.domain import documents
+from support.timing import milliseconds, percentiles
 
 COUNT, QUESTIONS, WORDS = 10_000, 300, 4_000
 
@@ -58,13 +59,7 @@ def raw(held: list[documents.Runbook]) -> Callable[[str], Awaitable[object]]:
 
 async def measured(search: Callable[[str], Awaitable[object]], questions: list[str]) -> tuple[float, float]:
     """Milliseconds at p50 and p99."""
-    times = []
-    for text in questions:
-        start = time.perf_counter()
-        await search(text)
-        times.append((time.perf_counter() - start) * 1000)
-    cuts = statistics.quantiles(times, n=100)
-    return cuts[49], cuts[98]
+    return percentiles([await milliseconds(functools.partial(search, text)) for text in questions])
 
 
 async def main() -> None:

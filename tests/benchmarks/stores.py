@@ -13,7 +13,7 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from operator import methodcaller
 from typing import Any
@@ -27,6 +27,7 @@ from safety_governor.adapters.elasticsearch import ElasticsearchKnowledge
 from safety_governor.adapters.embedded import EmbeddedKnowledge
 from safety_governor.domain import documents
 from support.elastic import ElasticIndices
+from support.timing import milliseconds, percentiles
 from testbed.elasticsearch import SharedElasticsearch
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -35,41 +36,36 @@ MEDIA_TYPE = "application/vnd.elasticsearch+json; compatible-with=9"
 
 Ask = Callable[[], Awaitable[object]]
 Question = Callable[[ElasticsearchKnowledge], Awaitable[object]]
-Request = tuple[str, str, Mapping[str, str], bytes]
+Request = tuple[str, str, bytes]
 
 
 class Wire:
-    """Notes the requests that a store makes, and makes them again without it."""
+    """The requests that a store makes for a question, and the same again without it."""
 
-    def __init__(self, store: ElasticsearchKnowledge, session: aiohttp.ClientSession) -> None:
-        self.requests: list[Request] = []
+    def __init__(self, scout: ElasticsearchKnowledge, session: aiohttp.ClientSession) -> None:
+        self._scout = scout
         self._session = session
-        transport = store._cluster.client.transport
+        self._noted: list[Request] = []
+        transport = scout._cluster.client.transport
         original = transport.perform_request
 
         async def noting(method: str, target: str, **others: Any) -> Any:
             body = others.get("body")
-            self.requests.append((method, target, dict(others.get("headers") or {}), b"" if body is None else orjson.dumps(body)))
+            self._noted.append((method, target, b"" if body is None else orjson.dumps(body)))
             return await original(method, target, **others)
 
         transport.perform_request = noting  # type: ignore[method-assign]
 
+    async def requests_for(self, question: Question) -> list[Request]:
+        self._noted.clear()
+        await question(self._scout)
+        return list(self._noted)
+
     async def repeat(self, requests: Sequence[Request]) -> None:
         headers = {"accept": MEDIA_TYPE, "content-type": MEDIA_TYPE}
-        for method, target, _, body in requests:
+        for method, target, body in requests:
             async with self._session.request(method, target, data=body, headers=headers) as answer:
                 orjson.loads(await answer.read())
-
-
-async def timed(ask: Ask) -> float:
-    start = time.perf_counter()
-    await ask()
-    return (time.perf_counter() - start) * 1000
-
-
-def percentiles(times: Sequence[float]) -> tuple[float, float]:
-    cuts = statistics.quantiles(times, n=100)
-    return cuts[49], cuts[98]
 
 
 def row(name: str, **columns: Sequence[float]) -> None:
@@ -79,29 +75,25 @@ def row(name: str, **columns: Sequence[float]) -> None:
     print(f"{name:16} {told}")
 
 
-async def overhead(
-    name: str, wire: Wire, scout: ElasticsearchKnowledge, store: ElasticsearchKnowledge, questions: Sequence[Question]
-) -> None:
+async def overhead(name: str, wire: Wire, store: ElasticsearchKnowledge, questions: Sequence[Question]) -> None:
     """The store against its own requests, raw. A second store asks before both, to tell those requests."""
     ours: list[float] = []
     raw: list[float] = []
-    for question in questions:
-        await question(scout)
-    first = [await timed(functools.partial(question, store)) for question in questions]  # what is kept between questions is known then
+    requests: list[Request] = []
+    first = [await milliseconds(functools.partial(question, store)) for question in questions]
+    for question in questions:  # both stores know then what is kept between questions
+        await wire.requests_for(question)
     for at, question in enumerate(questions):
-        wire.requests.clear()
-        await question(scout)
+        requests = await wire.requests_for(question)
         pair: list[tuple[list[float], Ask]] = [
             (ours, functools.partial(question, store)),
-            (raw, functools.partial(wire.repeat, list(wire.requests))),
+            (raw, functools.partial(wire.repeat, requests)),
         ]
         for times, ask in pair if at % 2 else reversed(pair):  # who comes second finds what the first has just warmed
-            times.append(await timed(ask))
+            times.append(await milliseconds(ask))
     row(name, elasticsearch=ours, raw_HTTP=raw)
     ratio = statistics.median(ours) / statistics.median(raw)
-    print(
-        f"{'':16} ratio of medians {ratio:.2f}, {len(wire.requests)} requests; asked for the first time {statistics.median(first):.2f} ms"
-    )
+    print(f"{'':16} ratio of medians {ratio:.2f}, {len(requests)} requests; asked for the first time {statistics.median(first):.2f} ms")
 
 
 def log_line(at: int) -> documents.LogLine:
@@ -117,8 +109,7 @@ async def over_elasticsearch(batch: Sequence[documents.Document], questions: Seq
             print(f"elasticsearch: load {time.perf_counter() - start:.1f} s; milliseconds p50/p99:")
             for index in indices.settings.indices.model_dump().values():
                 await indices.client.indices.forcemerge(index=str(index), max_num_segments=1, ignore_unavailable=True)
-            scout = indices.knowledge()
-            put = functools.partial(overhead, wire=Wire(scout, session), scout=scout, store=store)
+            put = functools.partial(overhead, wire=Wire(indices.knowledge(), session), store=store)
             for name in ("search_runbooks", "search_evidence"):
                 await put(name, questions=[methodcaller(name, one, service="checkout", limit=10) for one in questions])
             await put("find_runbook", questions=[methodcaller("find_runbook", f"r{at}") for at in range(QUESTIONS)])
@@ -139,8 +130,8 @@ async def embedded(batch: Sequence[documents.Document], questions: Sequence[str]
     mine: list[float] = []
     theirs: list[float] = []
     for question in questions:
-        mine.append(await timed(functools.partial(store.search_runbooks, question, service="checkout", limit=10)))
-        theirs.append(await timed(functools.partial(tantivy, question)))
+        mine.append(await milliseconds(functools.partial(store.search_runbooks, question, service="checkout", limit=10)))
+        theirs.append(await milliseconds(functools.partial(tantivy, question)))
     row("search_runbooks", embedded=mine, raw_tantivy=theirs)
     print(f"{'':16} ratio of medians {statistics.median(mine) / statistics.median(theirs):.2f}")
 
